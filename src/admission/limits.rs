@@ -1,0 +1,81 @@
+//! What a provider allows, as its operator wrote it.
+//!
+//! A limit that is not given is open. Nothing here knows how much is used: that is a budget.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// The limits of one provider. `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests a minute.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Requests a day.
+    pub requests_per_day: Option<NonZeroU32>,
+    /// Input and output tokens together, a minute.
+    pub tokens_per_minute: Option<NonZeroU32>,
+    /// Input and output tokens together, a day.
+    pub tokens_per_day: Option<NonZeroU32>,
+    /// Input tokens a minute.
+    pub input_tokens_per_minute: Option<NonZeroU32>,
+    /// Output tokens a minute.
+    pub output_tokens_per_minute: Option<NonZeroU32>,
+    /// Requests that may pass at once after a rest; one sixth of the limit if not given.
+    pub burst_requests: Option<NonZeroU32>,
+    /// Tokens that may pass at once after a rest; one sixth of the limit if not given.
+    pub burst_tokens: Option<NonZeroU32>,
+    /// Exchanges that may be at the provider at the same time.
+    pub concurrent: Option<NonZeroU32>,
+}
+
+/// How exchanges wait for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// The longest that an exchange waits before it is refused.
+    pub max_wait: Duration,
+    /// The most exchanges that wait at a time.
+    pub max_depth: usize,
+    /// How long an exchange waits for its first target before any target with room will do.
+    pub patience: Duration,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        QueueSettings {
+            max_wait: Duration::from_secs(120),
+            max_depth: 1_000,
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Who goes first. The order of the variants is the order of service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// A person waits for it.
+    Interactive,
+    /// The usual case.
+    #[default]
+    Normal,
+    /// Bulk work that takes what is left.
+    Batch,
+}
+
+impl Priority {
+    /// Every class, in order of service.
+    pub const ALL: [Priority; 3] = [Priority::Interactive, Priority::Normal, Priority::Batch];
+
+    /// The word used in configuration, in the header and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Priority::Interactive => "interactive",
+            Priority::Normal => "normal",
+            Priority::Batch => "batch",
+        }
+    }
+
+    /// The class with this name.
+    pub fn from_name(name: &str) -> Option<Priority> {
+        Priority::ALL.into_iter().find(|priority| priority.name() == name)
+    }
+}

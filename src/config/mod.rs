@@ -1,0 +1,1 @@
+//! What a person writes, made into the settings of the parts.

@@ -1,0 +1,83 @@
+//! Names of things, each its own type so that one cannot stand for another.
+//!
+//! Providers, targets and routes are named, not numbered: a reload may reorder them, and what was
+//! learned about one must stay with it. A clone costs one count.
+
+use std::fmt;
+use std::sync::Arc;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// The name as written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $type {
+            fn from(name: &str) -> Self {
+                Self(name.into())
+            }
+        }
+
+        impl From<String> for $type {
+            fn from(name: String) -> Self {
+                Self(name.into())
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of an upstream account, as in `[provider.NAME]`.
+    ProviderId
+}
+
+name! {
+    /// A model name; opaque, because every vendor has its own grammar for them.
+    ModelName
+}
+
+name! {
+    /// What one exchange is called in logs and headers. Kept from the client's `x-request-id` where it
+    /// sent a usable one, else made so that ids sort by time.
+    RequestId
+}
+
+/// A provider and one of its model names; written `provider/model`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId {
+    /// The account.
+    pub provider: ProviderId,
+    /// The name that the provider knows the model by.
+    pub model: ModelName,
+}
+
+impl fmt::Display for TargetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider, self.model)
+    }
+}
+
+impl fmt::Debug for TargetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}

@@ -1,0 +1,35 @@
+//! Where the gateway listens and what it accepts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// What the server accepts. Changing any of it needs a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// The addresses.
+    pub listen: Vec<ListenAddress>,
+    /// Threads that carry traffic; 0 is one a core.
+    pub workers: usize,
+    /// Host names, besides the loopback ones, under which clients may address the gateway.
+    pub hosts: Vec<String>,
+    /// The largest request body, in bytes.
+    pub body_max: usize,
+    /// The longest that a client may take to send its request head.
+    pub head_timeout: Duration,
+    /// The longest silence inside a request body.
+    pub body_idle_timeout: Duration,
+    /// The most connections at a time.
+    pub connections_max: usize,
+    /// How long a drain waits for exchanges to end.
+    pub drain: Duration,
+}

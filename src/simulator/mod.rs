@@ -1,0 +1,1 @@
+//! The built-in provider: a real HTTP server with limits, delays and faults.

@@ -1,0 +1,5 @@
+//! What outlives the process.
+
+mod settings;
+
+pub use settings::StoreSettings;

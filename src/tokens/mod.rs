@@ -1,0 +1,1 @@
+//! What a call may cost, before anyone has counted it.
