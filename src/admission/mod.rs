@@ -1,5 +1,18 @@
-//! Who may go, and when: budgets, the queue, and the desk that owns both.
+//! Who may go, and when: buckets make a budget, and the desk owns the budgets and the queue.
+//!
+//! Pure: time comes in as `now`, what follows goes out as values. Knows providers by name only, and
+//! nothing of routes, breakers, JSON or sockets.
 
+mod bucket;
+mod budget;
+mod choose;
+mod desk;
 mod limits;
+mod queue;
+mod saved;
 
+pub use budget::{Cost, Dimension, TooLarge};
+pub use desk::{BudgetView, Desk, Effect, Grant, Refusal, Why};
 pub use limits::{Limits, Priority, QueueSettings};
+pub use queue::{Ask, Choice, Ticket};
+pub use saved::{SavedBudget, SavedDesk};

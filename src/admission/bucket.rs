@@ -1,0 +1,244 @@
+//! One limit over one window: a bucket that refills steadily, may be given back to, and may go into debt.
+//!
+//! governor decides; the state it decides over is ours, because its own can neither be given back to
+//! nor saved. The state is one number, the theoretical arrival time of the generic cell rate algorithm:
+//! the moment at which the bucket will be full again. Refuses to know clocks: the hand of the clock that
+//! governor reads is set to `now` before each decision.
+//!
+//! Invariant: from any moment on, what is taken in a time `d` is at most `burst + rate * d`, beyond the
+//! one debt that [`Bucket::take`] allows a call larger than the burst.
+
+use crate::units::Moment;
+use governor::clock::{Clock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
+use std::num::NonZeroU32;
+use std::ops::Add;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What governor takes for nanoseconds are parts of one, so that the interval of a fast limit, 60 ns a
+/// token at a thousand million a minute, is not rounded by more than 0.03 %. It is rounded up: a bucket
+/// is never faster than its limit. The count of parts overflows after nine years of uptime.
+const TICKS_PER_NANO: u64 = 64;
+
+/// More than this is never owed: a hundred windows of a day. Keeps sums far from overflow.
+const OWED_MAX: u64 = 100 * 86_400 * 1_000_000_000 * TICKS_PER_NANO;
+
+/// How much passes, in what time, and how much of it at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rate {
+    /// Units in one window.
+    pub(super) limit: NonZeroU32,
+    /// The window.
+    pub(super) window: Duration,
+    /// Units that may pass at once after a rest; not more than `limit`.
+    pub(super) burst: NonZeroU32,
+}
+
+/// A bucket. Units are tokens or requests.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    rate: Rate,
+    /// Ticks that one unit takes to refill.
+    interval: u64,
+    hand: Hand,
+    full_at: FullAt,
+    limiter: RateLimiter<NotKeyed, FullAt, Hand, NoOpMiddleware<Tick>>,
+}
+
+/// The refusal of a take: when the same would be granted if nothing else were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotBefore(pub(super) Moment);
+
+impl Bucket {
+    /// A full bucket.
+    pub(super) fn new(rate: Rate) -> Bucket {
+        let window = u64::try_from(rate.window.as_nanos()).unwrap_or(u64::MAX).saturating_mul(TICKS_PER_NANO);
+        let interval = window.div_ceil(u64::from(rate.limit.get())).max(1);
+        let quota = Quota::with_period(Duration::from_nanos(interval))
+            .expect("the interval is at least one tick")
+            .allow_burst(rate.burst);
+        // The hand stands at zero while the limiter is built, so that governor's private start is zero
+        // and the numbers it hands to the state are absolute.
+        let (hand, full_at) = (Hand::default(), FullAt::default());
+        let limiter = RateLimiter::new(quota, full_at.clone(), hand.clone());
+        Bucket { rate, interval, hand, full_at, limiter }
+    }
+
+    /// Takes `units` now, or nothing. More than the burst is granted by a full bucket alone, and leaves
+    /// it in debt; whether so much can ever be granted is for the budget to know.
+    pub(super) fn take(&mut self, units: u64, now: Moment) -> Result<(), NotBefore> {
+        let Some(at_once) = self.at_once(units) else { return Ok(()) };
+        self.hand.set(now);
+        match self.limiter.check_n(at_once) {
+            Ok(Ok(())) => {
+                self.charge(units.saturating_sub(u64::from(at_once.get())), now);
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(NotBefore(self.ready_at(units, 0, now))),
+        }
+    }
+
+    /// When `units` would be granted if `ahead` more units went first; `now` if at once.
+    pub(super) fn ready_at(&self, units: u64, ahead: u64, now: Moment) -> Moment {
+        let Some(at_once) = self.at_once(units) else { return now };
+        let needed = ahead.saturating_add(u64::from(at_once.get())).saturating_mul(self.interval);
+        let ready = self.full_at.get().max(ticks(now)).saturating_add(needed).saturating_sub(self.slack());
+        moment_not_before(ready).max(now)
+    }
+
+    /// Gives back what was taken and not used. A bucket never holds more than its burst.
+    pub(super) fn refund(&mut self, units: u64) {
+        let back = units.saturating_mul(self.interval);
+        self.full_at.set(self.full_at.get().saturating_sub(back));
+    }
+
+    /// Takes what has been used already, into debt if need be.
+    pub(super) fn charge(&mut self, units: u64, now: Moment) {
+        let owed = self.owed(now).saturating_add(units.saturating_mul(self.interval));
+        self.owe(owed, now);
+    }
+
+    /// Lowers the level so that at `until` it is not more than `level` units: somebody who knows better,
+    /// the provider, has said so.
+    pub(super) fn drain_until(&mut self, until: Moment, level: u64) {
+        let room = level.saturating_mul(self.interval).min(self.slack());
+        let full_at = ticks(until).saturating_add(self.slack() - room);
+        self.full_at.set(self.full_at.get().max(full_at));
+    }
+
+    /// Units that can be taken now; negative in debt.
+    pub(super) fn level(&self, now: Moment) -> i64 {
+        let burst = i64::from(self.rate.burst.get());
+        burst.saturating_sub_unsigned(self.owed(now).div_ceil(self.interval))
+    }
+
+    /// The level as a part of the burst: 1 is full, below 0 is debt.
+    pub(super) fn fill(&self, now: Moment) -> f64 {
+        1.0 - self.owed(now) as f64 / self.slack() as f64
+    }
+
+    /// Sets the level by [`Bucket::fill`]. What is not a number counts as empty.
+    pub(super) fn set_fill(&mut self, fill: f64, now: Moment) {
+        let fill = if fill.is_nan() { 0.0 } else { fill.clamp(-1e6, 1.0) };
+        let owed = (1.0 - fill) * self.slack() as f64;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative; saturates"
+        )]
+        self.owe(owed.ceil() as u64, now);
+    }
+
+    /// Lets `elapsed` pass at once: time in which the process did not run.
+    pub(super) fn rest(&mut self, elapsed: Duration, now: Moment) {
+        let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX).saturating_mul(TICKS_PER_NANO);
+        let owed = self.owed(now).saturating_sub(elapsed);
+        self.owe(owed, now);
+    }
+
+    /// How much, in what time, how much at once.
+    pub(super) fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// The part of `units` that governor is asked for; `None` if there is nothing to ask.
+    fn at_once(&self, units: u64) -> Option<NonZeroU32> {
+        let units = units.min(u64::from(self.rate.burst.get()));
+        u32::try_from(units).ok().and_then(NonZeroU32::new)
+    }
+
+    /// The time in which an empty bucket fills.
+    fn slack(&self) -> u64 {
+        u64::from(self.rate.burst.get()) * self.interval
+    }
+
+    fn owed(&self, now: Moment) -> u64 {
+        self.full_at.get().saturating_sub(ticks(now))
+    }
+
+    fn owe(&self, owed: u64, now: Moment) {
+        self.full_at.set(ticks(now).saturating_add(owed.min(OWED_MAX)));
+    }
+}
+
+fn ticks(moment: Moment) -> u64 {
+    moment.as_nanos().saturating_mul(TICKS_PER_NANO)
+}
+
+fn moment_not_before(ticks: u64) -> Moment {
+    Moment::from_nanos(ticks.div_ceil(TICKS_PER_NANO))
+}
+
+/// The clock that governor reads: it stands still where it was last set.
+#[derive(Clone, Debug, Default)]
+struct Hand(Arc<AtomicU64>);
+
+impl Hand {
+    fn set(&self, now: Moment) {
+        self.0.store(ticks(now), Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hand {
+    type Instant = Tick;
+    fn now(&self) -> Tick {
+        Tick(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A reading of [`Hand`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Tick(u64);
+
+impl Add<Nanos> for Tick {
+    type Output = Tick;
+    fn add(self, ticks: Nanos) -> Tick {
+        Tick(self.0.saturating_add(ticks.as_u64()))
+    }
+}
+
+impl Reference for Tick {
+    fn duration_since(&self, earlier: Tick) -> Nanos {
+        self.0.saturating_sub(earlier.0).into()
+    }
+    fn saturating_sub(&self, ticks: Nanos) -> Tick {
+        Tick(self.0.saturating_sub(ticks.as_u64()))
+    }
+}
+
+/// The tick at which the bucket is full; in the past, it has been full since. Shared between a bucket
+/// and its limiter only, under the desk's lock, so the loads and stores need no order.
+#[derive(Clone, Debug, Default)]
+struct FullAt(Arc<AtomicU64>);
+
+impl FullAt {
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, ticks: u64) {
+        self.0.store(ticks, Ordering::Relaxed);
+    }
+}
+
+impl StateStore for FullAt {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let (answer, next) = decide(Some(self.get().into()))?;
+        self.set(next.into());
+        Ok(answer)
+    }
+}
+
+#[cfg(test)]
+#[path = "bucket_tests.rs"]
+mod tests;

@@ -1,0 +1,316 @@
+//! A provider's buckets together, taken from all or nothing.
+//!
+//! Refuses to know who waits: that is the queue's. Invariant: what is held is the sum of what the open
+//! reservations hold, in every dimension.
+
+use super::bucket::{Bucket, NotBefore, Rate};
+use super::limits::Limits;
+use super::saved::SavedBudget;
+use crate::units::{Moment, Tokens};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// What a call is expected to cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Input tokens.
+    pub input: Tokens,
+    /// Output tokens.
+    pub output: Tokens,
+    /// Whether `output` is a guess and no promise of the client: then it is cut to what a limit can
+    /// ever hold, so that a small limit does not refuse for ever what it could serve.
+    pub output_is_guess: bool,
+}
+
+impl Cost {
+    /// Input and output together.
+    pub fn total(self) -> Tokens {
+        self.input + self.output
+    }
+}
+
+/// What a limit counts, and over what time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dimension {
+    /// Requests a minute.
+    RequestsPerMinute,
+    /// Requests a day.
+    RequestsPerDay,
+    /// All tokens a minute.
+    TokensPerMinute,
+    /// All tokens a day.
+    TokensPerDay,
+    /// Input tokens a minute.
+    InputTokensPerMinute,
+    /// Output tokens a minute.
+    OutputTokensPerMinute,
+}
+
+impl Dimension {
+    /// Every dimension.
+    pub const ALL: [Dimension; 6] = [
+        Dimension::RequestsPerMinute,
+        Dimension::RequestsPerDay,
+        Dimension::TokensPerMinute,
+        Dimension::TokensPerDay,
+        Dimension::InputTokensPerMinute,
+        Dimension::OutputTokensPerMinute,
+    ];
+
+    /// The name used in configuration, in saved state, in `/health` and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Dimension::RequestsPerMinute => "requests_per_minute",
+            Dimension::RequestsPerDay => "requests_per_day",
+            Dimension::TokensPerMinute => "tokens_per_minute",
+            Dimension::TokensPerDay => "tokens_per_day",
+            Dimension::InputTokensPerMinute => "input_tokens_per_minute",
+            Dimension::OutputTokensPerMinute => "output_tokens_per_minute",
+        }
+    }
+
+    /// Whether requests are counted, not tokens.
+    pub const fn counts_requests(self) -> bool {
+        matches!(self, Dimension::RequestsPerMinute | Dimension::RequestsPerDay)
+    }
+
+    /// What `cost` weighs here.
+    fn weigh(self, cost: Cost) -> u64 {
+        match self {
+            Dimension::RequestsPerMinute | Dimension::RequestsPerDay => 1,
+            Dimension::TokensPerMinute | Dimension::TokensPerDay => cost.total().0,
+            Dimension::InputTokensPerMinute => cost.input.0,
+            Dimension::OutputTokensPerMinute => cost.output.0,
+        }
+    }
+
+    /// The rate that `limits` give here.
+    fn rate(self, limits: &Limits) -> Option<Rate> {
+        let (limit, window, burst) = match self {
+            Dimension::RequestsPerMinute => (limits.requests_per_minute, MINUTE, limits.burst_requests),
+            Dimension::TokensPerMinute => (limits.tokens_per_minute, MINUTE, limits.burst_tokens),
+            Dimension::InputTokensPerMinute => (limits.input_tokens_per_minute, MINUTE, limits.burst_tokens),
+            Dimension::OutputTokensPerMinute => {
+                (limits.output_tokens_per_minute, MINUTE, limits.burst_tokens)
+            }
+            // A day's allowance may be spent at any time of the day, so all of it may pass at once.
+            Dimension::RequestsPerDay => (limits.requests_per_day, DAY, limits.requests_per_day),
+            Dimension::TokensPerDay => (limits.tokens_per_day, DAY, limits.tokens_per_day),
+        };
+        limit.map(|limit| {
+            let sixth = NonZeroU32::new(limit.get().div_ceil(6)).unwrap_or(NonZeroU32::MIN);
+            Rate { limit, window, burst: burst.unwrap_or(sixth).min(limit) }
+        })
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A call that no rest of the bucket would make room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge {
+    /// The limit that is too small.
+    pub dimension: Dimension,
+    /// The limit.
+    pub limit: u64,
+    /// What the call would take.
+    pub asked: u64,
+}
+
+/// When there is room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Now.
+    Now,
+    /// At this moment, if nothing else is taken before.
+    At(Moment),
+    /// When another exchange ends.
+    WhenOneEnds,
+    /// Never.
+    Never(TooLarge),
+}
+
+/// One provider's limits in use.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limits: Limits,
+    buckets: Vec<(Dimension, Bucket)>,
+    /// Open reservations.
+    open: u32,
+    /// Nothing is granted before this moment: the provider has said so.
+    paused_until: Moment,
+}
+
+impl Budget {
+    pub(super) fn new(limits: Limits) -> Budget {
+        let bucket = |dimension: Dimension| Some((dimension, Bucket::new(dimension.rate(&limits)?)));
+        let buckets = Dimension::ALL.into_iter().filter_map(bucket).collect();
+        Budget { limits, buckets, open: 0, paused_until: Moment::START }
+    }
+
+    /// `cost` with a guessed output cut to what every limit can hold.
+    pub(super) fn fitted(&self, cost: Cost) -> Cost {
+        if !cost.output_is_guess {
+            return cost;
+        }
+        let room = |(dimension, bucket): &(Dimension, Bucket)| match dimension {
+            Dimension::TokensPerMinute | Dimension::TokensPerDay => {
+                Some(Tokens(u64::from(bucket.rate().limit.get())) - cost.input)
+            }
+            Dimension::OutputTokensPerMinute => Some(Tokens(u64::from(bucket.rate().limit.get()))),
+            _ => None,
+        };
+        let output = self.buckets.iter().filter_map(room).fold(cost.output, Ord::min);
+        Cost { output, ..cost }
+    }
+
+    /// When there would be room for `cost`, if `ahead` (and as many requests as it counts) went first.
+    pub(super) fn room(&self, cost: Cost, ahead: Ahead, now: Moment) -> Room {
+        let mut ready = now.max(self.paused_until);
+        for (dimension, bucket) in &self.buckets {
+            let (asked, limit) = (dimension.weigh(cost), u64::from(bucket.rate().limit.get()));
+            if asked > limit {
+                return Room::Never(TooLarge { dimension: *dimension, limit, asked });
+            }
+            let before =
+                if dimension.counts_requests() { ahead.requests } else { dimension.weigh(ahead.cost) };
+            ready = ready.max(bucket.ready_at(asked, before, now));
+        }
+        if ready > now {
+            Room::At(ready)
+        } else if self.is_crowded() {
+            Room::WhenOneEnds
+        } else {
+            Room::Now
+        }
+    }
+
+    /// Takes `cost` from every bucket, or nothing from any.
+    pub(super) fn take(&mut self, cost: Cost, now: Moment) -> bool {
+        if now < self.paused_until || self.is_crowded() {
+            return false;
+        }
+        for index in 0..self.buckets.len() {
+            let (dimension, bucket) = &mut self.buckets[index];
+            if let Err(NotBefore(_)) = bucket.take(dimension.weigh(cost), now) {
+                for (dimension, bucket) in &mut self.buckets[..index] {
+                    bucket.refund(dimension.weigh(cost));
+                }
+                return false;
+            }
+        }
+        self.open += 1;
+        true
+    }
+
+    /// Replaces `held` by `truth` in every bucket of tokens. The request itself stays counted: the
+    /// providers count failed ones too.
+    pub(super) fn correct(&mut self, held: Cost, truth: Cost, now: Moment) {
+        for (dimension, bucket) in &mut self.buckets {
+            if dimension.counts_requests() {
+                continue;
+            }
+            let (held, truth) = (dimension.weigh(held), dimension.weigh(truth));
+            match truth.checked_sub(held) {
+                Some(more) => bucket.charge(more, now),
+                None => bucket.refund(held - truth),
+            }
+        }
+    }
+
+    /// One reservation less.
+    pub(super) fn close(&mut self) {
+        debug_assert!(self.open > 0, "more reservations closed than opened");
+        self.open = self.open.saturating_sub(1);
+    }
+
+    /// Grants nothing before `until`, and then no more at once than the call that was refused: the
+    /// provider has just shown that its own bucket is lower than ours. A pause is only ever extended.
+    pub(super) fn pause(&mut self, until: Moment, refused: Cost) {
+        self.paused_until = self.paused_until.max(until);
+        for (dimension, bucket) in &mut self.buckets {
+            bucket.drain_until(until, dimension.weigh(refused).max(1));
+        }
+    }
+
+    /// Takes over new limits, keeping how full each bucket is and what is open.
+    pub(super) fn retune(&mut self, limits: Limits, now: Moment) {
+        let fresh = Budget::new(limits);
+        let old = std::mem::replace(&mut self.buckets, fresh.buckets);
+        for (dimension, bucket) in &mut self.buckets {
+            if let Some((_, before)) = old.iter().find(|(known, _)| known == dimension) {
+                bucket.set_fill(before.fill(now), now);
+            }
+        }
+        self.limits = limits;
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn open(&self) -> u32 {
+        self.open
+    }
+
+    pub(super) fn paused_until(&self) -> Moment {
+        self.paused_until
+    }
+
+    /// Each dimension with its limit and the units that could be taken now.
+    pub(super) fn levels(&self, now: Moment) -> impl Iterator<Item = (Dimension, u64, i64)> + '_ {
+        self.buckets.iter().map(move |(dimension, bucket)| {
+            (*dimension, u64::from(bucket.rate().limit.get()), bucket.level(now))
+        })
+    }
+
+    pub(super) fn save(&self, now: Moment) -> SavedBudget {
+        SavedBudget {
+            paused_ms: u64::try_from(self.paused_until.since(now).as_millis()).unwrap_or(u64::MAX),
+            fill: self
+                .buckets
+                .iter()
+                .map(|(dimension, bucket)| (dimension.name().into(), bucket.fill(now)))
+                .collect(),
+        }
+    }
+
+    /// Takes over what was saved `elapsed` ago. A pause is held to a day at most, whatever was saved.
+    pub(super) fn restore(&mut self, saved: &SavedBudget, elapsed: Duration, now: Moment) {
+        let pause = Duration::from_millis(saved.paused_ms).min(DAY).saturating_sub(elapsed);
+        if !pause.is_zero() {
+            self.paused_until = self.paused_until.max(now + pause);
+        }
+        for (dimension, bucket) in &mut self.buckets {
+            if let Some(fill) = saved.fill.get(dimension.name()) {
+                bucket.set_fill(*fill, now);
+                bucket.rest(elapsed, now);
+            }
+        }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.limits.concurrent.is_some_and(|most| self.open >= most.get())
+    }
+}
+
+/// What waits in front of a call for the same budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ahead {
+    pub(super) cost: Cost,
+    pub(super) requests: u64,
+}
+
+impl Ahead {
+    /// Puts one more call in front.
+    pub(super) fn add(&mut self, cost: Cost) {
+        self.cost.input += cost.input;
+        self.cost.output += cost.output;
+        self.requests += 1;
+    }
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

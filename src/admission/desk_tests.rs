@@ -1,0 +1,253 @@
+//! What the desk promises.
+
+use super::*;
+use crate::admission::Choice;
+use crate::ids::ModelName;
+use std::num::NonZeroU32;
+
+fn at(seconds: f64) -> Moment {
+    Moment::START + Duration::from_secs_f64(seconds)
+}
+
+fn cost(tokens: u64) -> Cost {
+    Cost { input: Tokens(tokens), ..Cost::default() }
+}
+
+/// 60 tokens a minute for each unit, six seconds' worth at once.
+fn tokens_per_second(number: u32) -> Limits {
+    Limits {
+        tokens_per_minute: NonZeroU32::new(number * 60),
+        burst_tokens: NonZeroU32::new(number * 6),
+        ..Limits::default()
+    }
+}
+
+fn desk(limits: &[(&str, Limits)]) -> Desk {
+    let settings = QueueSettings { max_depth: 3, ..QueueSettings::default() };
+    Desk::new(settings, limits.iter().map(|(name, limits)| (ProviderId::from(*name), *limits)))
+}
+
+fn ask(providers: &[&str], tokens: u64, now: Moment) -> Ask {
+    let choice = |provider: &&str| Choice {
+        target: TargetId { provider: ProviderId::from(*provider), model: ModelName::from("m") },
+        cost: cost(tokens),
+    };
+    Ask {
+        choices: providers.iter().map(choice).collect(),
+        priority: Priority::Normal,
+        entered: now,
+        patient_until: now + Duration::from_secs(10),
+        deadline: now + Duration::from_secs(120),
+    }
+}
+
+/// Enters and tells what came of it: the provider, "waits", or the refusal.
+fn enter(desk: &mut Desk, ask: Ask, now: Moment) -> (Ticket, String) {
+    let ticket = desk.enter(ask, now);
+    let told = effects(desk).into_iter().find(|(whose, _)| *whose == ticket);
+    (ticket, told.map_or("waits".into(), |(_, what)| what))
+}
+
+fn effects(desk: &mut Desk) -> Vec<(Ticket, String)> {
+    let show = |effect| match effect {
+        Effect::Granted(grant) => (grant.ticket, grant.target.provider.to_string()),
+        Effect::Refused(ticket, refusal) => {
+            let until = refusal.until.map(|until| until.since(Moment::START).as_secs_f64());
+            (ticket, format!("{:?} {until:?}", refusal.why))
+        }
+    };
+    desk.take_effects().into_iter().map(show).collect()
+}
+
+/// Polls at each moment the desk names, up to `end`, and tells what happened when.
+fn run_until(desk: &mut Desk, end: Moment) -> Vec<(f64, Ticket, String)> {
+    let mut told = Vec::new();
+    while let Some(now) = desk.next_wakeup().filter(|now| *now <= end) {
+        desk.poll(now);
+        let seconds = now.since(Moment::START).as_secs_f64();
+        told.extend(effects(desk).into_iter().map(|(ticket, what)| (seconds, ticket, what)));
+    }
+    told
+}
+
+#[test]
+fn an_ask_with_room_is_granted_at_once() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    assert_eq!(enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0)).1, "a");
+    assert_eq!(desk.next_wakeup(), None);
+}
+
+#[test]
+fn the_next_is_granted_at_the_moment_that_the_desk_names() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let (ticket, told) = enter(&mut desk, ask(&["a"], 20, at(0.0)), at(0.0));
+    assert_eq!((told.as_str(), desk.next_wakeup()), ("waits", Some(at(2.0))));
+    assert_eq!(run_until(&mut desk, at(10.0)), [(2.0, ticket, "a".into())]);
+}
+
+#[test]
+fn who_comes_first_is_served_first_even_if_a_later_one_would_fit() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    enter(&mut desk, ask(&["a"], 30, at(0.0)), at(0.0));
+    let (large, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let (small, told) = enter(&mut desk, ask(&["a"], 10, at(0.0)), at(0.0));
+    assert_eq!(told, "waits");
+    assert_eq!(run_until(&mut desk, at(10.0)), [(3.0, large, "a".into()), (4.0, small, "a".into())]);
+}
+
+#[test]
+fn a_higher_class_goes_before_those_who_wait() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let batch = Ask { priority: Priority::Batch, ..ask(&["a"], 10, at(0.0)) };
+    let person = Ask { priority: Priority::Interactive, ..ask(&["a"], 10, at(0.0)) };
+    let (batch, _) = enter(&mut desk, batch, at(0.0));
+    let (person, _) = enter(&mut desk, person, at(0.0));
+    assert_eq!(run_until(&mut desk, at(10.0)), [(1.0, person, "a".into()), (2.0, batch, "a".into())]);
+}
+
+#[test]
+fn the_first_choice_is_awaited_within_patience() {
+    let mut desk = desk(&[("a", tokens_per_second(10)), ("b", tokens_per_second(10))]);
+    enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let (ticket, told) = enter(&mut desk, ask(&["a", "b"], 50, at(0.0)), at(0.0));
+    assert_eq!(told, "waits", "b stands idle, but a comes in 5 s");
+    assert_eq!(run_until(&mut desk, at(60.0)), [(5.0, ticket, "a".into())]);
+}
+
+#[test]
+fn nobody_waits_for_a_first_choice_that_comes_too_late() {
+    let mut desk = desk(&[("a", tokens_per_second(10)), ("b", tokens_per_second(10))]);
+    let (ticket, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    desk.penalise(ticket, at(30.0), at(0.0));
+    assert_eq!(enter(&mut desk, ask(&["a", "b"], 50, at(0.0)), at(0.0)).1, "b");
+}
+
+#[test]
+fn when_patience_ends_any_choice_will_do() {
+    let crowded = Limits { concurrent: NonZeroU32::new(1), ..Limits::default() };
+    let mut desk = desk(&[("a", crowded), ("b", crowded)]);
+    enter(&mut desk, ask(&["a"], 1, at(0.0)), at(0.0));
+    let (ticket, told) = enter(&mut desk, ask(&["a", "b"], 1, at(0.0)), at(0.0));
+    assert_eq!(told, "waits");
+    assert_eq!(run_until(&mut desk, at(60.0)), [(10.0, ticket, "b".into())]);
+}
+
+#[test]
+fn a_waiter_for_one_provider_does_not_hold_up_another() {
+    let mut desk = desk(&[("a", tokens_per_second(1)), ("b", tokens_per_second(1))]);
+    enter(&mut desk, ask(&["a"], 6, at(0.0)), at(0.0));
+    assert_eq!(enter(&mut desk, ask(&["a"], 6, at(0.0)), at(0.0)).1, "waits");
+    assert_eq!(enter(&mut desk, ask(&["b"], 6, at(0.0)), at(0.0)).1, "b");
+}
+
+#[test]
+fn a_full_queue_refuses_and_says_when() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    for _ in 0..4 {
+        enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    }
+    assert_eq!(enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0)).1, "QueueFull Some(24.0)");
+}
+
+#[test]
+fn a_deadline_refuses_and_says_when() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let hasty = Ask { deadline: at(7.0), ..ask(&["a"], 60, at(0.0)) };
+    let (ticket, told) = enter(&mut desk, hasty, at(0.0));
+    assert_eq!(told, "waits", "those before may still give back");
+    let told = run_until(&mut desk, at(60.0));
+    assert_eq!(told[1], (7.0, ticket, "Deadline Some(12.0)".into()));
+}
+
+#[test]
+fn who_could_not_be_served_in_time_by_an_empty_queue_is_refused_at_once() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    let (ticket, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    desk.penalise(ticket, at(3_600.0), at(0.0));
+    assert_eq!(enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0)).1, "Deadline Some(3600.0)");
+}
+
+#[test]
+fn what_no_limit_can_hold_is_refused_or_goes_where_it_fits() {
+    let mut desk = desk(&[("a", tokens_per_second(1)), ("b", tokens_per_second(10))]);
+    let (_, told) = enter(&mut desk, ask(&["a"], 61, at(0.0)), at(0.0));
+    assert!(told.starts_with("TooLarge") && told.contains("limit: 60, asked: 61"), "{told}");
+    assert_eq!(enter(&mut desk, ask(&["a", "b"], 61, at(0.0)), at(0.0)).1, "b");
+    assert_eq!(enter(&mut desk, ask(&["c"], 1, at(0.0)), at(0.0)).1, "NoProvider None");
+}
+
+#[test]
+fn what_is_given_back_goes_to_the_next_at_once() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    let (first, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let (second, _) = enter(&mut desk, ask(&["a"], 50, at(0.0)), at(0.0));
+    desk.settle(first, cost(10), at(0.0));
+    assert_eq!(effects(&mut desk), [(second, "a".to_owned())]);
+}
+
+#[test]
+fn who_leaves_frees_its_place_and_its_room() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    let (first, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let (second, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let (third, _) = enter(&mut desk, ask(&["a"], 30, at(0.0)), at(0.0));
+    desk.leave(second, at(0.0));
+    desk.leave(first, at(0.0));
+    assert_eq!(effects(&mut desk), [(third, "a".to_owned())]);
+    desk.leave(first, at(0.0));
+    assert_eq!(desk.view(at(0.0))[0].open, 1, "leaving twice gives back once");
+}
+
+#[test]
+fn output_beyond_the_reservation_is_taken_while_it_comes() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    let (ticket, _) = enter(&mut desk, ask(&["a"], 20, at(0.0)), at(0.0));
+    desk.true_up(ticket, Tokens(15), at(0.0));
+    desk.true_up(ticket, Tokens(10), at(0.0));
+    assert_eq!(desk.view(at(0.0))[0].levels[0].2, 25);
+    desk.settle(ticket, Cost { input: Tokens(20), output: Tokens(16), output_is_guess: false }, at(0.0));
+    assert_eq!(desk.view(at(0.0))[0].levels[0].2, 24);
+}
+
+#[test]
+fn an_exchange_that_asks_again_keeps_its_place() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    let (first, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let (other, _) = enter(&mut desk, ask(&["a"], 30, at(1.0)), at(1.0));
+    desk.penalise(first, at(5.0), at(2.0));
+    let (again, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(2.0));
+    let told = run_until(&mut desk, at(60.0));
+    assert_eq!(told, [(5.0, again, "a".into()), (8.0, other, "a".into())]);
+}
+
+#[test]
+fn a_reload_keeps_those_who_wait_and_refuses_those_whose_provider_is_gone() {
+    let mut desk = desk(&[("a", tokens_per_second(1)), ("b", tokens_per_second(1))]);
+    enter(&mut desk, ask(&["a"], 6, at(0.0)), at(0.0));
+    let (held, _) = enter(&mut desk, ask(&["b"], 6, at(0.0)), at(0.0));
+    let (stays, _) = enter(&mut desk, ask(&["a"], 6, at(0.0)), at(0.0));
+    let (goes, _) = enter(&mut desk, ask(&["b"], 6, at(0.0)), at(0.0));
+    let settings = QueueSettings { max_depth: 1, ..QueueSettings::default() };
+    desk.retune(settings, [(ProviderId::from("a"), tokens_per_second(10))], at(0.0));
+    assert_eq!(effects(&mut desk), [(goes, "NoProvider None".to_owned())]);
+    desk.settle(held, cost(1), at(0.0));
+    assert_eq!(run_until(&mut desk, at(10.0)), [(0.6, stays, "a".into())]);
+}
+
+#[test]
+fn a_new_process_waits_as_the_old_one_would_have() {
+    let mut before = desk(&[("a", tokens_per_second(10))]);
+    enter(&mut before, ask(&["a"], 60, at(100.0)), at(100.0));
+    let saved = before.save(at(100.0), WallTime(1_000_000));
+    let mut after = desk(&[("a", tokens_per_second(10))]);
+    after.restore(&saved, at(0.0), WallTime(1_002_000));
+    let (ticket, _) = enter(&mut after, ask(&["a"], 60, at(0.0)), at(0.0));
+    assert_eq!(run_until(&mut after, at(60.0)), [(4.0, ticket, "a".into())]);
+    let mut back = desk(&[("a", tokens_per_second(10))]);
+    back.restore(&saved, at(0.0), WallTime(5));
+    assert_eq!(back.view(at(0.0))[0].levels[0].2, 0, "a clock that was set back refills nothing");
+}

@@ -1,0 +1,30 @@
+//! Limiter state as it stands on disk.
+//!
+//! Holds parts and durations, never moments: a moment means nothing to the next process. What a version
+//! does not know is ignored, so that an older binary can start on a newer record.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The state of every budget at one wall time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedDesk {
+    /// The version of this record: 1.
+    pub version: u32,
+    /// When it was saved, in milliseconds since 1970.
+    pub wall_ms: u64,
+    /// By provider name.
+    pub budgets: BTreeMap<String, SavedBudget>,
+}
+
+/// The state of one budget.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedBudget {
+    /// How long the provider still refuses everything, in milliseconds.
+    #[serde(default)]
+    pub paused_ms: u64,
+    /// How full each bucket is, by dimension: 1 is full, below 0 is debt. A part and not a number of
+    /// tokens, so that it means the same after the limit was changed.
+    #[serde(default)]
+    pub fill: BTreeMap<String, f64>,
+}
