@@ -1,5 +1,11 @@
-//! What the operator sees: log, metrics, status.
+//! What the operator sees: log, metrics, status. Knows values, not where they come from.
 
+mod logging;
+mod metrics;
 mod settings;
+mod status;
 
+pub use logging::start as start_logging;
+pub use metrics::{Labels, Metrics, seconds, status_class};
 pub use settings::{LogFormat, LogSettings};
+pub use status::{BreakerStatus, Health, LastError, LevelStatus, Phase, ProviderStatus, Status, StoreStatus};

@@ -1,0 +1,109 @@
+//! The state of the daemon as one plain value, for `/health` and whoever else shows it.
+//!
+//! Only numbers, names and words: nothing here can hold a key, a prompt or a URL's query.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Where the daemon is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Not listening yet.
+    Starting,
+    /// Serving.
+    Ready,
+    /// Finishing what runs; takes no more.
+    Draining,
+}
+
+/// How the daemon is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// All is well.
+    Pass,
+    /// It serves, but somebody should look.
+    Warn,
+    /// It cannot serve.
+    Fail,
+}
+
+/// What `/health` shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// How it is.
+    pub status: Health,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// The version that runs.
+    pub version: &'static str,
+    /// Since the start.
+    pub uptime_seconds: u64,
+    /// Exchanges that wait, by class.
+    pub queue_depth: BTreeMap<&'static str, usize>,
+    /// Each provider.
+    pub providers: Vec<ProviderStatus>,
+    /// Whether state outlives the process, and if not, why.
+    pub store: StoreStatus,
+    /// Why the last reload changed nothing, if it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reload_error: Option<String>,
+}
+
+/// One provider.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProviderStatus {
+    /// Its name.
+    pub name: String,
+    /// Exchanges there now.
+    pub open: u32,
+    /// How long it has asked for silence.
+    pub paused_ms: u64,
+    /// Each limit.
+    pub budget: BTreeMap<&'static str, LevelStatus>,
+    /// Each model's breaker that has seen a failure. Absent means closed.
+    pub breakers: BTreeMap<String, BreakerStatus>,
+    /// What went wrong last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LastError>,
+}
+
+/// One limit.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LevelStatus {
+    /// Units in one window.
+    pub limit: u64,
+    /// Units that could be taken now; negative in debt.
+    pub available: i64,
+}
+
+/// One breaker.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct BreakerStatus {
+    /// `closed`, `open` or `probing`.
+    pub state: &'static str,
+    /// How long until it admits somebody.
+    pub admits_in_ms: u64,
+}
+
+/// What went wrong last at a provider.
+#[derive(Clone, Debug, Serialize)]
+pub struct LastError {
+    /// The kind of failure.
+    pub kind: &'static str,
+    /// The status of the answer, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How long ago.
+    pub seconds_ago: u64,
+}
+
+/// Whether state outlives the process.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoreStatus {
+    /// Whether the last checkpoint was written.
+    pub healthy: bool,
+    /// Where, or why not.
+    pub detail: String,
+}
