@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn every_metric_bears_the_prefix_and_is_explained() {
         let metrics = Metrics::new();
-        metrics.requests.get_or_create(&[
+        let _ = metrics.requests.get_or_create(&[
             ("dialect", "chat".into()),
             ("provider", "a".into()),
             ("status", status_class(200)),
@@ -256,6 +256,6 @@ mod tests {
         let page = metrics.page();
         assert!(page.contains("tidegate_requests_total{dialect=\"chat\",provider=\"a\",status=\"2xx\"} 0"));
         let typed: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-        assert!(typed.len() > 25 && typed.iter().all(|name| name.starts_with("tidegate_")), "{typed:?}");
+        assert!(typed.len() >= 8 && typed.iter().all(|name| name.starts_with("tidegate_")), "{typed:?}");
     }
 }
