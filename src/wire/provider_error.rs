@@ -86,8 +86,8 @@ fn words(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(list) => list.iter().take(8).map(words).collect::<Vec<_>>().join("; "),
         Value::Object(keys) => {
-            let told = ["message", "msg", "detail", "error"].into_iter().find_map(|key| keys.get(key));
-            told.map(words).unwrap_or_default()
+            let mut told = ["message", "msg", "detail", "error"].into_iter().filter_map(|key| keys.get(key));
+            told.find(|value| !value.is_null()).map(words).unwrap_or_default()
         }
         _ => String::new(),
     }
@@ -170,6 +170,7 @@ mod tests {
         check(r#"{"message":{"detail":[{"msg":"a"}]},"code":null}"#, "a", None, None);
         check(r#""just text""#, "just text", None, None);
         check(r#"{"error":null,"message":"m"}"#, "m", None, None);
+        check(r#"{"message":null,"detail":"m"}"#, "m", None, None);
     }
 
     #[test]
