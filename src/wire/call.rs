@@ -46,7 +46,7 @@ pub struct Spans {
 /// What is to be counted. Texts borrow from the body where they hold no escape.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Content<'a> {
-    /// Every text that the model reads, in order: contents, roles, names, arguments of tool calls.
+    /// Every text that the model reads, in order: names, contents, arguments of tool calls. Not the roles.
     pub texts: Vec<Cow<'a, str>>,
     /// Tool and function definitions and response schemas, each as the JSON that stands in the body.
     pub schemas: Vec<&'a str>,

@@ -1,7 +1,33 @@
 //! Bytes in, facts out: what a client asks and what a provider answers, and the few patches between.
+//!
+//! Everything here is pure and bounded, and survives any bytes. Parses only what must be known; what passes
+//! through keeps its bytes.
 
 mod call;
+mod chat;
+mod completions;
+mod embeddings;
+mod json;
+mod media;
+mod patch;
+mod provider_error;
+mod read;
+mod recognise;
+mod refusal;
+mod sse;
+mod strip;
+mod tally;
 mod usage;
+mod usage_scan;
 
 pub use call::{BadCall, Call, Content, Image, Spans};
+pub use patch::{Changes, patch};
+pub use provider_error::ProviderError;
+pub use read::read;
+pub use recognise::{Surface, recognise};
+pub use refusal::ErrorBody;
+pub use sse::{Frame, SseDecoder, SseEvent};
+pub use strip::strip_null_usage;
+pub use tally::{Seen, Tally};
 pub use usage::Usage;
+pub use usage_scan::UsageScan;

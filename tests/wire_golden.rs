@@ -1,0 +1,145 @@
+//! Bodies and streams as clients and providers send them, and what is read from them.
+//!
+//! A case is a file in `tests/golden/wire/DIALECT/`: `NAME.json` is the body of a call, `NAME.sse` a streamed
+//! answer, and `NAME.json.expect` or `NAME.sse.expect` what comes of it. To add one, put the file there and
+//! run the tests with `UPDATE_GOLDEN=1`, which writes what is expected; then read that with care.
+
+#![allow(clippy::unwrap_used, reason = "a case that cannot be read fails the test")]
+
+use bytes::Bytes;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use tidegate::dialect::Dialect;
+use tidegate::wire::{
+    Call, Changes, Content, Frame, Seen, SseDecoder, Tally, UsageScan, patch, read, strip_null_usage,
+};
+
+/// Longer than any event of the cases.
+const EVENT_MAX: usize = 64 << 10;
+
+#[test]
+fn bodies_are_read_as_expected() {
+    for (dialect, path) in cases("json") {
+        let body = Bytes::from(std::fs::read(&path).unwrap());
+        let shown = match read(dialect, &body) {
+            Ok((call, content)) => show_call(&body, &call, &content),
+            Err(bad) => format!("refused: {bad}\n"),
+        };
+        compare(&path, &shown);
+    }
+}
+
+#[test]
+fn streams_are_read_as_expected_however_they_are_cut() {
+    for (dialect, path) in cases("sse") {
+        let stream = Bytes::from(std::fs::read(&path).unwrap());
+        let whole = show_stream(dialect, &stream, stream.len());
+        for size in [1, 2, 3, 7, 64, 1000] {
+            let cut = show_stream(dialect, &stream, size);
+            assert_eq!(cut, whole, "{} in chunks of {size}", path.display());
+        }
+        compare(&path, &whole);
+    }
+}
+
+#[test]
+fn a_whole_answer_gives_the_same_usage_as_its_stream() {
+    let body = br#"{"id":"c","choices":[{"message":{"content":"\"usage\":{\"total_tokens\":1}"}}],
+        "usage":{"prompt_tokens":9,"completion_tokens":3}}"#;
+    let mut scan = UsageScan::new();
+    body.chunks(5).for_each(|piece| scan.feed(piece));
+    let mut tally = Tally::new(Dialect::Chat);
+    tally.on_event(br#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3}}"#);
+    assert!(scan.usage().is_some());
+    assert_eq!(scan.usage(), tally.usage());
+}
+
+fn cases(extension: &str) -> Vec<(Dialect, PathBuf)> {
+    let mut cases = Vec::new();
+    for dialect in Dialect::ALL {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wire").join(dialect.name());
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        cases.extend(
+            files.filter(|path| path.extension().is_some_and(|e| e == extension)).map(|p| (dialect, p)),
+        );
+    }
+    assert!(!cases.is_empty(), "no cases *.{extension}");
+    cases
+}
+
+fn compare(case: &Path, shown: &str) {
+    let expect = PathBuf::from(format!("{}.expect", case.display()));
+    #[allow(clippy::disallowed_methods, reason = "the switch of this test is no setting of the program")]
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    if update {
+        std::fs::write(&expect, shown).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&expect).unwrap_or_default();
+    assert_eq!(shown, wanted, "{} (UPDATE_GOLDEN=1 rewrites)", expect.display());
+}
+
+fn show_call(body: &Bytes, call: &Call, content: &Content<'_>) -> String {
+    let mut shown = String::new();
+    let mut line = |name: &str, value: String| writeln!(shown, "{name}: {value}").unwrap();
+    line("model", call.model.to_string());
+    line("stream", format!("{}, wants usage {}", call.stream, call.wants_usage));
+    line("output cap", call.output_cap.map_or("none".to_owned(), |cap| cap.to_string()));
+    line("choices", call.choices.to_string());
+    line("messages", format!("{}, names {}", content.messages, content.names));
+    line("audio seconds", content.audio_seconds.to_string());
+    line("encoded", content.encoded.to_string());
+    content.texts.iter().for_each(|text| line("text", format!("{text:?}")));
+    content.schemas.iter().for_each(|schema| line("schema", format!("{schema:?}")));
+    for image in &content.images {
+        let size = image.size.map_or("unknown".to_owned(), |(width, height)| format!("{width}x{height}"));
+        line("image", format!("{size}{}", if image.low_detail { ", low detail" } else { "" }));
+    }
+    let patched = patch(body, call, &Changes { model: Some("new/name"), include_usage: call.stream });
+    let differs = patched.iter().zip(body).take_while(|(new, old)| new == old).count();
+    let alike = patched.iter().rev().zip(body.iter().rev()).take_while(|(new, old)| new == old).count();
+    let alike = alike.min(body.len() - differs).min(patched.len() - differs);
+    let was = String::from_utf8_lossy(&body[differs..body.len() - alike]);
+    let is = String::from_utf8_lossy(&patched[differs..patched.len() - alike]);
+    line("patch", format!("at {differs} {was:?} becomes {is:?}"));
+    shown
+}
+
+fn show_stream(dialect: Dialect, stream: &Bytes, size: usize) -> String {
+    let mut decoder = SseDecoder::new(EVENT_MAX);
+    let mut tally = Tally::new(dialect);
+    let mut shown = String::new();
+    let mut passed = Vec::new();
+    for start in (0..stream.len()).step_by(size.max(1)) {
+        decoder.push(stream.slice(start..(start + size).min(stream.len())));
+        while let Some(frame) = decoder.next() {
+            passed.extend_from_slice(frame.raw());
+            show_frame(&frame, &mut tally, &mut shown);
+        }
+    }
+    let rest = decoder.finish().unwrap_or_default();
+    passed.extend_from_slice(&rest);
+    assert_eq!(stream, &passed, "no byte is lost");
+    let mut line = |name: &str, value: String| writeln!(shown, "{name}: {value}").unwrap();
+    line("output so far", tally.output().to_string());
+    line("usage", tally.usage().map_or("none".to_owned(), |usage| format!("{usage:?}")));
+    line("done", format!("{}, errored {}", tally.done(), tally.errored()));
+    line("rest", format!("{:?}", String::from_utf8_lossy(&rest).trim_matches('\n')));
+    shown
+}
+
+fn show_frame(frame: &Frame, tally: &mut Tally, shown: &mut String) {
+    let Frame::Event(event) = frame else {
+        return writeln!(shown, "oversized").unwrap();
+    };
+    // Where the last line ending is cut, its halves come with different frames.
+    let given = strip_null_usage(event);
+    let given = String::from_utf8_lossy(&given).trim_matches(['\r', '\n']).to_owned();
+    match &event.data {
+        Some(data) => {
+            let seen: Seen = tally.on_event(data);
+            let name = event.name.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+            writeln!(shown, "{seen:?} {name}: {given}").unwrap();
+        }
+        None => writeln!(shown, "nothing: {given}").unwrap(),
+    }
+}
