@@ -151,6 +151,10 @@ fn open_or_replace(directory: &Path) -> Result<(SledStore, Option<StoreWarning>)
     Ok((open_patiently(directory)?, Some(StoreWarning::MovedAside { to, cause })))
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "opening is documented to block, and runs off the async threads"
+)]
 fn open_patiently(directory: &Path) -> Result<SledStore, Failure> {
     for _ in 1..LOCK_TRIES {
         match SledStore::open(directory) {
