@@ -1,1 +1,147 @@
-fn main() {}
+//! The pace of counting by kind of text, and the cost of whole estimates.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::borrow::Cow;
+use std::hint::black_box;
+use tidegate::dialect::Dialect;
+use tidegate::ids::ModelName;
+use tidegate::tokens::{Encoding, Estimator, EstimatorSettings};
+use tidegate::units::Tokens;
+use tidegate::wire::{Call, Content, Spans};
+
+const BYTES: usize = 100_000;
+
+/// Words from a fixed list in an order that does not repeat, so that no cache of pieces flatters.
+fn varied(words: &[&str], seed: u64) -> String {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut text = String::with_capacity(BYTES + 32);
+    while text.len() < BYTES {
+        text.push_str(words[random.usize(..words.len())]);
+        if random.u8(..) < 40 {
+            text.push_str(&random.u16(..).to_string());
+        }
+    }
+    text
+}
+
+fn kinds() -> [(&'static str, String); 6] {
+    let prose = [
+        " the",
+        " wonder",
+        " of",
+        " gateways",
+        ", and",
+        " is",
+        " unhurriedly",
+        ". It",
+        " waits",
+        " cannot",
+        " don't",
+        ".\n\n",
+    ];
+    let code = [
+        "fn ",
+        "let x = ",
+        "self.",
+        "items",
+        "(",
+        ") {\n    ",
+        "\n}\n",
+        " => ",
+        "Some(value)",
+        "&mut ",
+        "// Why.\n",
+        "HashMap",
+    ];
+    let json = [
+        "{\"id\":",
+        "\"name\":\"",
+        "\",",
+        "true,",
+        "null,",
+        "},",
+        "[1.5,",
+        "],",
+        "\"created_at\":\"",
+        "\"k\":{",
+        "\\n",
+    ];
+    let cjk = [
+        "今天",
+        "天气",
+        "很好，",
+        "我们",
+        "公园",
+        "吧。",
+        "日本語",
+        "の",
+        "テキスト",
+        "한국어 ",
+        "문장입니다. ",
+        "漢字",
+    ];
+    [
+        ("prose", varied(&prose, 1)),
+        ("code", varied(&code, 2)),
+        ("json", varied(&json, 3)),
+        ("cjk", varied(&cjk, 4)),
+        ("hostile_spaces", " ".repeat(BYTES)),
+        ("hostile_letter", "a".repeat(BYTES)),
+    ]
+}
+
+fn counting(criterion: &mut Criterion) {
+    let encoding = Encoding::of_model("gpt-4o");
+    encoding.warm();
+    let mut group = criterion.benchmark_group("count");
+    for (kind, text) in kinds() {
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(kind), &text, |bencher, text| {
+            bencher.iter(|| encoding.count(black_box(text)));
+        });
+    }
+    group.finish();
+}
+
+fn conversation(turns: u32, words: &str, each: usize) -> Content<'_> {
+    let mut texts = Vec::new();
+    for turn in 0..turns as usize {
+        let start = words.floor_char_boundary(turn * 97 % (words.len() - each));
+        texts.push(Cow::Borrowed(if turn % 2 == 0 { "user" } else { "assistant" }));
+        texts.push(Cow::Borrowed(&words[start..words.floor_char_boundary(start + each)]));
+    }
+    Content { texts, messages: turns, ..Content::default() }
+}
+
+fn estimating(criterion: &mut Criterion) {
+    let estimator = Estimator::new(EstimatorSettings { output_guess: Tokens(1000) });
+    let call = Call {
+        dialect: Dialect::Chat,
+        model: ModelName::from("gpt-4o"),
+        stream: true,
+        wants_usage: false,
+        output_cap: None,
+        choices: 1,
+        spans: Spans { model: 0..0, stream_options: None, include_usage: None, insert: 1 },
+    };
+    let [(_, prose), ..] = kinds();
+    let small = conversation(3, &prose, 150);
+    let large = conversation(100, &prose, 2000);
+    criterion.bench_function("estimate/small_chat", |bencher| {
+        bencher.iter(|| estimator.estimate("gpt-4o", black_box(&call), black_box(&small)));
+    });
+    criterion.bench_function("estimate/conversation_200_kb", |bencher| {
+        bencher.iter(|| estimator.estimate("gpt-4o", black_box(&call), black_box(&large)));
+    });
+    let schemas = vec![
+        r#"{"type":"function","function":{"name":"read_file","description":"Reads a file.","parameters":{"type":"object","properties":{"path":{"type":"string","description":"Where it is."}},"required":["path"]}}}"#;
+        20
+    ];
+    let tools = Content { schemas, ..conversation(3, &prose, 150) };
+    criterion.bench_function("estimate/small_chat_with_20_tools", |bencher| {
+        bencher.iter(|| estimator.estimate("gpt-4o", black_box(&call), black_box(&tools)));
+    });
+}
+
+criterion_group!(benches, counting, estimating);
+criterion_main!(benches);
