@@ -1,7 +1,236 @@
 //! One client request and all that is done for it.
+//!
+//! [`Gateway::serve`] and the loop under it are the way of a request from top to bottom; every step has its
+//! file. Knows the dialects' facts, the desk, the breakers and the upstream, and is the only place where they
+//! meet. Refuses to know sockets of clients, routes of the server, and where settings come from.
 
+mod account;
+mod answer;
+mod appraise;
+mod attempt;
+mod fault;
+mod gateway;
+mod headers;
+mod health;
+mod live;
+mod models;
+mod passthrough;
+mod relay;
+mod router;
 mod settings;
 mod turnstile;
+mod view;
 
+pub use answer::{Answer, AnswerBody};
+pub use fault::Fault;
+pub use gateway::{Gateway, SavedState};
+pub use passthrough::PassRequest;
+pub use relay::Relay;
 pub use settings::{ExchangeSettings, Provider, Route};
 pub use turnstile::{Reservation, Turnstile};
+
+use crate::dialect::Dialect;
+use crate::ids::{RequestId, TargetId};
+use crate::routing::{Next, Outcome, Window};
+use crate::units::Moment;
+use account::Account;
+use appraise::Appraised;
+use attempt::{Attempted, Begun, Failed, Sendable, attempt};
+use bytes::Bytes;
+use http::HeaderMap;
+use live::Live;
+use router::Course;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request in a dialect that is understood, with its whole body.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What it is called.
+    pub id: RequestId,
+    /// The format of its body.
+    pub dialect: Dialect,
+    /// The query of its URL.
+    pub query: Option<String>,
+    /// Its headers as the client sent them.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// When its last byte had come.
+    pub arrived: Moment,
+}
+
+/// How long a provider is left in peace after a 429 that does not say when to come back.
+const UNSAID_WAIT: Duration = Duration::from_secs(1);
+/// The same for a limit over a day.
+const UNSAID_DAY_WAIT: Duration = Duration::from_secs(10 * 60);
+
+impl Gateway {
+    /// Serves a request: always with an answer, be it a refusal. Dropping the future ends all that is done
+    /// for it and settles what was used.
+    pub async fn serve(self: &Arc<Self>, request: Request) -> Answer {
+        let mut waiting = self.watch_client();
+        let mut trace = Trace::default();
+        let answer = match self.exchange(&request, &mut trace).await {
+            Ok(answer) => answer,
+            Err(fault) => self.refuse(&request, &fault, &trace),
+        };
+        waiting.answered();
+        answer
+    }
+
+    /// The way of a request.
+    async fn exchange(self: &Arc<Self>, request: &Request, trace: &mut Trace) -> Result<Answer, Fault> {
+        let live = self.live.load_full();
+        let Appraised { call, found, cost } = self.appraise(&live, request).await?;
+        trace.estimated = Some(cost);
+        let priority = router::priority(&live, &found, &request.headers)?;
+        let sendable = Sendable {
+            id: &request.id,
+            call: &call,
+            query: request.query.as_deref(),
+            headers: &request.headers,
+            body: &request.body,
+        };
+        let mut course = Course::new(&live, found, cost, priority, request.arrived);
+        loop {
+            let ask = course.ask(self, self.clock.now())?;
+            let mut reservation = self.turnstile.enter(ask).await.map_err(Fault::Refused)?;
+            self.granted(&mut course, &reservation, trace);
+            match attempt(self, &live, &sendable, &mut reservation).await {
+                Attempted::Begun(begun) => {
+                    let account = self.open_account(request, &call, reservation, trace);
+                    return Ok(answer_with(*begun, account, call.stream && !call.wants_usage, trace));
+                }
+                Attempted::FellSick => reservation.settle(Default::default()),
+                Attempted::Failed(failed) => {
+                    if let Some(answer) = self.after_failure(&mut course, failed, reservation, trace).await? {
+                        return Ok(answer);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the desk and the plan how an attempt failed, and waits if the plan says so. An answer or a
+    /// fault ends the exchange.
+    async fn after_failure(
+        &self,
+        course: &mut Course,
+        failed: Failed,
+        reservation: Reservation,
+        trace: &mut Trace,
+    ) -> Result<Option<Answer>, Fault> {
+        let now = self.clock.now();
+        let target = reservation.target().clone();
+        match failed.outcome {
+            Outcome::RateLimited { retry_after, window } => {
+                let unsaid = if window == Window::Day { UNSAID_DAY_WAIT } else { UNSAID_WAIT };
+                reservation.penalise(now + retry_after.unwrap_or(unsaid));
+            }
+            _ => reservation.settle(Default::default()),
+        }
+        let next = course.plan.on(&target, &failed.outcome, now, fastrand::f64());
+        trace.last_failure = Some((failed.outcome, target));
+        match next {
+            Next::WaitForRoom | Next::MoveOn => Ok(None),
+            Next::RetryAt(moment) => {
+                self.clock.sleep_until(moment).await;
+                Ok(None)
+            }
+            Next::Done | Next::GiveBack | Next::Exhausted => match failed.answer {
+                Some(answer) => Ok(Some(headers::given_back(answer, trace))),
+                None => Err(Fault::NoAnswer {
+                    timed_out: failed.outcome == Outcome::TimedOut,
+                    attempts: trace.attempts,
+                }),
+            },
+        }
+    }
+
+    /// Notes a grant: what the client and the operator will be told of it.
+    fn granted(&self, course: &mut Course, reservation: &Reservation, trace: &mut Trace) {
+        let target = reservation.target();
+        let labels =
+            [("provider", target.provider.to_string()), ("priority", course.priority.name().to_owned())];
+        let waited = reservation.waited();
+        self.metrics.queue_wait.get_or_create(&labels).observe(waited.as_secs_f64());
+        if let Some((outcome, before)) = &trace.last_failure {
+            self.metrics.retries.get_or_create(&[("reason", outcome.name().to_owned())]).inc();
+            if before.provider != target.provider {
+                let labels = [("from", before.provider.to_string()), ("to", target.provider.to_string())];
+                self.metrics.failovers.get_or_create(&labels).inc();
+            }
+        }
+        trace.attempts += 1;
+        trace.target = Some(target.clone());
+        trace.reserved = Some(reservation.held());
+        trace.waited = waited;
+    }
+
+    fn open_account(
+        self: &Arc<Self>,
+        request: &Request,
+        call: &crate::wire::Call,
+        reservation: Reservation,
+        trace: &Trace,
+    ) -> Account {
+        Account {
+            gateway: Arc::clone(self),
+            id: request.id.clone(),
+            dialect: call.dialect,
+            stream: call.stream,
+            target: reservation.target().clone(),
+            estimate: trace.estimated.unwrap_or_default(),
+            attempts: trace.attempts,
+            arrived: request.arrived,
+            sent: self.clock.now(),
+            status: 200,
+            first_byte: None,
+            counted: Default::default(),
+            reservation: Some(reservation),
+        }
+    }
+
+    /// Turns a fault into an answer, counted and logged.
+    fn refuse(&self, request: &Request, fault: &Fault, trace: &Trace) -> Answer {
+        let mut answer = fault.answer(self.clock.now());
+        headers::tell(answer.headers_mut(), trace);
+        let status = answer.status().as_u16();
+        self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
+        let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
+        self.count_answer(request.dialect, provider, status);
+        tracing::info!(
+            request_id = %request.id,
+            dialect = request.dialect.name(),
+            status,
+            reason = fault.name(),
+            attempts = trace.attempts,
+            "exchange refused"
+        );
+        answer
+    }
+}
+
+/// What has happened so far, for headers and the log.
+#[derive(Debug, Default)]
+struct Trace {
+    estimated: Option<crate::admission::Cost>,
+    reserved: Option<crate::admission::Cost>,
+    attempts: u32,
+    target: Option<TargetId>,
+    waited: Duration,
+    last_failure: Option<(Outcome, TargetId)>,
+}
+
+fn answer_with(begun: Begun, mut account: Account, hide_usage: bool, trace: &Trace) -> Answer {
+    let mut answer = Answer::new(AnswerBody::whole(Bytes::new()));
+    *answer.status_mut() = begun.status;
+    *answer.headers_mut() = headers::begun(&begun, trace);
+    account.status = begun.status.as_u16();
+    *answer.body_mut() = AnswerBody::Relayed(Box::new(Relay::new(begun, account, hide_usage)));
+    answer
+}
+
+/// The live settings, as an exchange uses them.
+type LiveSettings = arc_swap::ArcSwap<Live>;

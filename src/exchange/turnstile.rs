@@ -18,6 +18,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
+/// Output beyond a reservation is taken in steps of this, so that not every event of a long stream goes to
+/// the desk.
+const TRUE_UP_STEP: Tokens = Tokens(32);
+
 /// The door. Shared by all exchanges of a gateway.
 #[derive(Debug)]
 pub struct Turnstile {
@@ -179,20 +183,15 @@ impl Reservation {
         self.grant.waited
     }
 
-    /// Notes what has been used so far. Output beyond what is held is taken at once.
+    /// Notes what has been used so far. Output beyond what is held is taken while it flows.
     pub fn note(&mut self, used: Cost) {
         self.used = used;
-        if used.output > self.grant.held.output {
+        if used.output > self.grant.held.output + TRUE_UP_STEP {
             self.turnstile.with_desk(|counter, now| {
                 counter.desk.true_up(self.grant.ticket, used.output, now);
             });
             self.grant.held.output = used.output;
         }
-    }
-
-    /// The output noted so far.
-    pub fn noted_output(&self) -> Tokens {
-        self.used.output
     }
 
     /// Replaces what is held by the truth.

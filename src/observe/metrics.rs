@@ -83,6 +83,8 @@ pub struct Metrics {
     pub rejected: Counters<1>,
     /// Client connections.
     pub connections_open: Gauge,
+    /// Times that a new connection had to wait for another to end.
+    pub accepts_delayed: Counter,
     /// 1 or 0.
     pub config_last_reload_successful: Gauge,
     /// Seconds since 1970.
@@ -126,6 +128,7 @@ impl Metrics {
             passthrough: Family::default(),
             rejected: Family::default(),
             connections_open: Gauge::default(),
+            accepts_delayed: Counter::default(),
             config_last_reload_successful: Gauge::default(),
             config_last_reload_timestamp: Gauge::default(),
             checkpoints: Counter::default(),
@@ -212,6 +215,11 @@ impl Metrics {
         r.register("tidegate_build_info", "What runs", build);
         r.register("tidegate_rejected", "Requests and connections turned away unread", self.rejected.clone());
         r.register("tidegate_connections_open", "Client connections", self.connections_open.clone());
+        r.register(
+            "tidegate_accepts_delayed",
+            "Times that a new connection waited for another to end",
+            self.accepts_delayed.clone(),
+        );
         r.register(
             "tidegate_config_last_reload_successful",
             "1 if the last reload took effect",

@@ -1,5 +1,46 @@
 //! Sockets and routes: everything that a client can reach.
+//!
+//! Guards, reads the request, and hands it to the exchange. Refuses to know budgets, breakers and providers.
 
+mod client;
+mod connections;
+mod guard;
+mod health;
+mod listener;
+mod metrics;
+mod proxy;
+mod rejection;
 mod settings;
 
+pub use connections::{Server, serve};
+pub use listener::{BindError, Bound, BoundAddress, bind, inherit};
 pub use settings::{ListenAddress, ServerSettings};
+
+use crate::exchange::Gateway;
+use crate::observe::Vitals;
+use std::sync::Arc;
+
+/// What the routes need.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Who serves exchanges.
+    pub gateway: Arc<Gateway>,
+    /// What the daemon tells of itself.
+    pub vitals: Arc<Vitals>,
+    /// What is accepted.
+    pub settings: Arc<ServerSettings>,
+}
+
+/// Every route, behind the guard.
+fn routes(app: App) -> axum::Router {
+    use axum::routing::{any, get};
+    axum::Router::new()
+        .route("/health", get(health::health))
+        .route("/healthz", get(health::alive))
+        .route("/livez", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::page))
+        .fallback(any(proxy::proxy))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), guard::guard))
+        .with_state(app)
+}

@@ -1,0 +1,155 @@
+//! The account of one exchange whose answer has begun: what it holds, what was counted, how it ended.
+//!
+//! Invariant: closed exactly once; the first ending counts.
+
+use super::Gateway;
+use super::turnstile::Reservation;
+use crate::admission::Cost;
+use crate::dialect::Dialect;
+use crate::ids::{RequestId, TargetId};
+use crate::observe::seconds;
+use crate::units::{Moment, Tokens};
+use crate::wire::Usage;
+use std::sync::Arc;
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// As the provider meant it.
+    Complete,
+    /// The provider failed after it had begun.
+    BrokeOff,
+    /// The client went away.
+    ClientLeft,
+}
+
+impl Ending {
+    const fn name(self) -> &'static str {
+        match self {
+            Ending::Complete => "complete",
+            Ending::BrokeOff => "broke_off",
+            Ending::ClientLeft => "client_left",
+        }
+    }
+}
+
+/// An open account.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) id: RequestId,
+    pub(super) dialect: Dialect,
+    pub(super) stream: bool,
+    pub(super) status: u16,
+    pub(super) target: TargetId,
+    pub(super) estimate: Cost,
+    pub(super) attempts: u32,
+    pub(super) arrived: Moment,
+    pub(super) sent: Moment,
+    pub(super) first_byte: Option<Moment>,
+    pub(super) counted: Tokens,
+    /// Taken when the account is closed.
+    pub(super) reservation: Option<Reservation>,
+}
+
+impl Account {
+    /// The first byte of the body has come.
+    pub(super) fn first_byte(&mut self) {
+        if self.first_byte.is_none() {
+            let now = self.gateway.clock.now();
+            self.first_byte = Some(now);
+            let labels = [("provider", self.target.provider.to_string())];
+            let wait = seconds(now.since(self.sent));
+            self.gateway.metrics.time_to_first_token.get_or_create(&labels).observe(wait);
+        }
+    }
+
+    /// This much output has come so far.
+    pub(super) fn counted(&mut self, output: Tokens) {
+        self.counted = output;
+        if let Some(reservation) = &mut self.reservation {
+            reservation.note(Cost { input: self.estimate.input, output, output_is_guess: false });
+        }
+    }
+
+    /// Settles on the provider's count, or on ours if it gave none.
+    pub(super) fn close(&mut self, ending: Ending, usage: Option<Usage>) {
+        let Some(reservation) = self.reservation.take() else { return };
+        let (held, waited) = (reservation.held(), reservation.waited());
+        let truth = self.truth(usage, held);
+        reservation.settle(truth);
+        self.measure(ending, usage, truth);
+        if ending == Ending::BrokeOff {
+            self.gateway.health.broke_off(&self.target);
+        }
+        let now = self.gateway.clock.now();
+        tracing::info!(
+            request_id = %self.id,
+            dialect = self.dialect.name(),
+            provider = %self.target.provider,
+            model = %self.target.model,
+            status = self.status,
+            ending = ending.name(),
+            stream = self.stream,
+            attempts = self.attempts,
+            queue_ms = millis(waited),
+            ttft_ms = self.first_byte.map(|first| millis(first.since(self.sent))),
+            total_ms = millis(now.since(self.arrived)),
+            tokens_estimated = self.estimate.total().0,
+            tokens_reserved = held.total().0,
+            tokens_in = truth.input.0,
+            tokens_out = truth.output.0,
+            counted_by = if usage.is_some() { "provider" } else { "tidegate" },
+            "exchange"
+        );
+    }
+
+    /// The provider's usage is the truth. Without it a stream is worth its tally; a plain answer was
+    /// generated whole or in unknown part, so what is held stays: giving it back blindly would forgive
+    /// real use.
+    fn truth(&self, usage: Option<Usage>, held: Cost) -> Cost {
+        match usage {
+            Some(usage) => Cost { input: usage.input, output: usage.output, output_is_guess: false },
+            None if self.stream => {
+                Cost { input: self.estimate.input, output: self.counted, output_is_guess: false }
+            }
+            None => held,
+        }
+    }
+
+    fn measure(&self, ending: Ending, usage: Option<Usage>, truth: Cost) {
+        let metrics = &self.gateway.metrics;
+        let provider = || ("provider", self.target.provider.to_string());
+        let dialect = || ("dialect", self.dialect.name().to_owned());
+        self.gateway.count_answer(self.dialect, self.target.provider.as_str(), self.status);
+        let total = seconds(self.gateway.clock.now().since(self.arrived));
+        metrics.request_duration.get_or_create(&[dialect(), provider()]).observe(total);
+        let tokens = [
+            ("input", truth.input),
+            ("output", truth.output),
+            ("cached_input", usage.unwrap_or_default().cached_input),
+            ("reasoning", usage.unwrap_or_default().reasoning),
+        ];
+        for (kind, amount) in tokens {
+            metrics.tokens.get_or_create(&[provider(), ("type", kind.to_owned())]).inc_by(amount.0);
+        }
+        if let Some(usage) = usage
+            && self.estimate.input.0 > 0
+        {
+            #[expect(clippy::cast_precision_loss, reason = "a ratio for a histogram")]
+            let ratio = usage.input.0 as f64 / self.estimate.input.0 as f64;
+            metrics.token_estimate_error.get_or_create(&[provider()]).observe(ratio);
+        }
+        match ending {
+            Ending::Complete => {}
+            Ending::BrokeOff => drop(metrics.streams_broken.get_or_create(&[provider()]).inc()),
+            Ending::ClientLeft => {
+                metrics.cancelled.get_or_create(&[("stage", "answer".to_owned())]).inc();
+            }
+        }
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

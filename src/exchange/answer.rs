@@ -1,0 +1,59 @@
+//! What goes back to a client: a head, and a body that is whole, relayed or passed on.
+
+use super::relay::Relay;
+use crate::upstream::{Failure, ReplyBody};
+use bytes::Bytes;
+use futures_util::Stream;
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// An answer.
+pub type Answer = Response<AnswerBody>;
+
+/// The body of an answer. Dropping it before its end tells that the client has gone away.
+#[derive(Debug)]
+pub enum AnswerBody {
+    /// Known from the start; taken when it is sent.
+    Whole(Option<Bytes>),
+    /// Relayed and counted.
+    Relayed(Box<Relay>),
+    /// Passed on unread.
+    Passed(ReplyBody),
+}
+
+impl AnswerBody {
+    /// A body that is known from the start.
+    pub fn whole(bytes: impl Into<Bytes>) -> AnswerBody {
+        AnswerBody::Whole(Some(bytes.into()))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let bytes = match self.get_mut() {
+            AnswerBody::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            AnswerBody::Relayed(relay) => Pin::new(relay.as_mut()).poll_next(context),
+            AnswerBody::Passed(body) => Pin::new(body).poll_next(context),
+        };
+        bytes.map(|bytes| bytes.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, AnswerBody::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            AnswerBody::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            AnswerBody::Relayed(_) | AnswerBody::Passed(_) => SizeHint::default(),
+        }
+    }
+}

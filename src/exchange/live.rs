@@ -1,0 +1,77 @@
+//! The settings of a gateway, made ready for use. Swapped whole on a reload; an exchange keeps the one
+//! that it began with.
+
+use super::settings::{ExchangeSettings, Provider};
+use crate::admission::{Limits, Priority};
+use crate::ids::{ModelName, ProviderId};
+use crate::routing::{BreakerPolicy, Catalogue, CatalogueProvider};
+use crate::upstream::{BuildError, Upstream};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Settings in use.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) settings: ExchangeSettings,
+    pub(super) catalogue: Catalogue,
+    pub(super) priorities: HashMap<ModelName, Priority>,
+    upstreams: HashMap<ProviderId, Arc<Upstream>>,
+}
+
+impl Live {
+    /// Makes the settings ready. Connections of providers that are reached as before are kept.
+    ///
+    /// # Errors
+    /// A provider cannot be reached in the way its settings say.
+    pub(super) fn new(settings: ExchangeSettings, before: Option<&Live>) -> Result<Live, BuildError> {
+        let mut upstreams = HashMap::new();
+        for provider in &settings.providers {
+            let kept = before.and_then(|before| before.kept(provider));
+            let upstream = match kept {
+                Some(upstream) => upstream,
+                None => Arc::new(Upstream::new(&provider.upstream)?),
+            };
+            upstreams.insert(provider.id.clone(), upstream);
+        }
+        let routes = settings.routes.iter().map(|route| (route.name.clone(), route.targets.clone()));
+        let providers = settings.providers.iter().map(|provider| CatalogueProvider {
+            id: provider.id.clone(),
+            models: provider.models.clone(),
+            claims: provider.claims.clone(),
+        });
+        let catalogue =
+            Catalogue::new(routes.collect(), providers.collect(), settings.default_provider.clone());
+        let priorities = settings.routes.iter().map(|route| (route.name.clone(), route.priority)).collect();
+        Ok(Live { catalogue, priorities, upstreams, settings })
+    }
+
+    /// The door to a provider.
+    pub(super) fn upstream(&self, provider: &ProviderId) -> Option<&Arc<Upstream>> {
+        self.upstreams.get(provider)
+    }
+
+    /// Where unread paths go: the default provider, else the only one.
+    pub(super) fn default_provider(&self) -> Option<&ProviderId> {
+        match (&self.settings.default_provider, self.settings.providers.as_slice()) {
+            (Some(provider), _) => Some(provider),
+            (None, [only]) => Some(&only.id),
+            (None, _) => None,
+        }
+    }
+
+    /// What the desk needs to know.
+    pub(super) fn limits(&self) -> Vec<(ProviderId, Limits)> {
+        self.settings.providers.iter().map(|provider| (provider.id.clone(), provider.limits)).collect()
+    }
+
+    /// What the breakers need to know.
+    pub(super) fn breakers(&self) -> Vec<(ProviderId, BreakerPolicy)> {
+        self.settings.providers.iter().map(|provider| (provider.id.clone(), provider.breaker)).collect()
+    }
+
+    fn kept(&self, provider: &Provider) -> Option<Arc<Upstream>> {
+        let same = |known: &&Provider| known.id == provider.id && known.upstream == provider.upstream;
+        self.settings.providers.iter().find(same)?;
+        self.upstreams.get(&provider.id).cloned()
+    }
+}

@@ -1,0 +1,70 @@
+//! Requests that are passed on unread, to the default provider, in any method, with bodies streamed both
+//! ways. They are not estimated and not admitted: nothing is known of what they cost.
+
+use super::attempt::path_and_query;
+use super::{Answer, AnswerBody, Fault, Gateway};
+use crate::ids::RequestId;
+use crate::upstream::{self, FailureKind, RequestBody, UpstreamRequest};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use std::sync::Arc;
+
+/// A request to be passed on.
+#[derive(Debug)]
+pub struct PassRequest {
+    /// What it is called.
+    pub id: RequestId,
+    /// Its method.
+    pub method: Method,
+    /// The path below the provider's base URL, with its leading slash.
+    pub path: String,
+    /// The query of its URL.
+    pub query: Option<String>,
+    /// Its headers as the client sent them.
+    pub headers: HeaderMap,
+    /// Its body, as it comes.
+    pub body: RequestBody,
+}
+
+impl Gateway {
+    /// Passes a request on, once: what it does is not known, so it is never tried again.
+    pub async fn pass(&self, request: PassRequest) -> Answer {
+        match self.passed(request).await {
+            Ok(answer) => answer,
+            Err(fault) => {
+                self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
+                fault.answer(self.clock.now())
+            }
+        }
+    }
+
+    async fn passed(&self, request: PassRequest) -> Result<Answer, Fault> {
+        let live = self.live.load_full();
+        let provider = live.default_provider().ok_or(Fault::NoDefault)?;
+        let upstream = live.upstream(provider).map(Arc::clone).ok_or(Fault::NoDefault)?;
+        let mut headers = upstream::forwardable(&request.headers, &self.hop);
+        if let Ok(id) = HeaderValue::from_str(request.id.as_str()) {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
+        }
+        let sent = UpstreamRequest {
+            method: request.method.clone(),
+            path_and_query: path_and_query(&request.path, request.query.as_deref()),
+            headers,
+            body: request.body,
+        };
+        self.metrics.passthrough.get_or_create(&[("provider", provider.to_string())]).inc();
+        let reply = upstream.send(sent).await.map_err(|failure| Fault::NoAnswer {
+            timed_out: matches!(failure.kind(), FailureKind::TimedOut | FailureKind::Idle),
+            attempts: 1,
+        })?;
+        let status = reply.status.as_u16();
+        tracing::info!(request_id = %request.id, method = %request.method, %provider, status, "passed through");
+        let mut answer = Answer::new(AnswerBody::Passed(reply.body));
+        *answer.status_mut() = reply.status;
+        *answer.headers_mut() = reply.headers;
+        let name = HeaderName::from_static("x-tidegate-provider");
+        if let Ok(value) = HeaderValue::from_str(provider.as_str()) {
+            answer.headers_mut().insert(name, value);
+        }
+        Ok(answer)
+    }
+}

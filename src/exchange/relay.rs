@@ -1,0 +1,176 @@
+//! Streaming an answer back while counting it.
+//!
+//! Bytes go on as they come, whole events at a time; nothing is held beyond one event. Invariant: a
+//! stream that breaks off ends in an error event, a plain body that breaks off breaks the connection:
+//! neither ever looks complete. When the relay is dropped its account is closed, however it ended.
+
+use super::account::{Account, Ending};
+use super::attempt::{Begun, BegunKind, see};
+use crate::upstream::{Failure, ReplyBody};
+use crate::wire::{ErrorBody, Frame, Seen, SseDecoder, Tally, UsageScan, strip_null_usage};
+use bytes::Bytes;
+use futures_util::Stream;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// An answer on its way.
+#[derive(Debug)]
+pub struct Relay {
+    body: ReplyBody,
+    shape: Shape,
+    account: Account,
+    ready: VecDeque<Bytes>,
+    over: bool,
+}
+
+#[derive(Debug)]
+enum Shape {
+    Events {
+        decoder: Option<SseDecoder>,
+        tally: Tally,
+        /// Whether the client did not ask for the usage that we asked for.
+        hide_usage: bool,
+        /// Whether a part of an event has gone out, whose rest has not.
+        mid_event: bool,
+    },
+    Plain(UsageScan),
+}
+
+impl Relay {
+    /// Relays what has begun.
+    pub(super) fn new(begun: Begun, account: Account, hide_usage: bool) -> Relay {
+        let mut ready = VecDeque::new();
+        let shape = match begun.kind {
+            BegunKind::Plain => Shape::Plain(UsageScan::new()),
+            BegunKind::Events { decoder, tally, read } => {
+                ready.extend(read.iter().filter_map(|(frame, seen)| shown(frame, *seen, hide_usage)));
+                Shape::Events { decoder: Some(decoder), tally, hide_usage, mid_event: false }
+            }
+        };
+        let mut relay = Relay { body: begun.body, shape, account, ready, over: false };
+        relay.drain_decoder();
+        relay
+    }
+
+    /// Takes what has arrived.
+    fn arrive(&mut self, chunk: Bytes) {
+        self.account.first_byte();
+        match &mut self.shape {
+            Shape::Plain(scan) => {
+                scan.feed(&chunk);
+                self.ready.push_back(chunk);
+            }
+            Shape::Events { decoder, .. } => {
+                if let Some(decoder) = decoder {
+                    decoder.push(chunk);
+                }
+                self.drain_decoder();
+            }
+        }
+    }
+
+    /// Makes every complete event ready, and notes what has been counted.
+    fn drain_decoder(&mut self) {
+        let Shape::Events { decoder: Some(decoder), tally, hide_usage, mid_event } = &mut self.shape else { return };
+        while let Some(frame) = decoder.next() {
+            let seen = see(tally, &frame);
+            *mid_event = matches!(frame, Frame::Oversized(_));
+            self.ready.extend(shown(&frame, seen, *hide_usage));
+        }
+        self.account.counted(tally.output());
+    }
+
+    /// The upstream has ended, well or not.
+    fn end(&mut self, failure: Option<Failure>) -> Option<Failure> {
+        self.over = true;
+        match &mut self.shape {
+            Shape::Plain(scan) => match failure {
+                None => {
+                    self.account.close(Ending::Complete, scan.usage());
+                    None
+                }
+                Some(failure) => {
+                    self.account.close(Ending::BrokeOff, scan.usage());
+                    Some(failure)
+                }
+            },
+            Shape::Events { decoder, tally, mid_event, .. } => {
+                let rest = decoder.take().and_then(SseDecoder::finish);
+                // Some servers leave `[DONE]` out; one that has told its usage has said everything.
+                let complete = failure.is_none() && (tally.done() || tally.errored() || tally.usage().is_some());
+                if complete {
+                    self.ready.extend(rest);
+                    let ending = if tally.errored() { Ending::BrokeOff } else { Ending::Complete };
+                    self.account.close(ending, tally.usage());
+                } else {
+                    self.ready.push_back(broken_stream(*mid_event));
+                    self.account.close(Ending::BrokeOff, tally.usage());
+                }
+                None
+            }
+        }
+    }
+}
+
+/// The bytes of a frame that the client gets to see.
+fn shown(frame: &Frame, seen: Seen, hide_usage: bool) -> Option<Bytes> {
+    match (hide_usage, seen) {
+        (false, _) | (true, Seen::Done | Seen::Error) => Some(frame.raw().clone()),
+        (true, Seen::UsageOnly) => None,
+        (true, Seen::Content | Seen::Other) => Some(match frame {
+            Frame::Event(event) => strip_null_usage(event),
+            Frame::Oversized(raw) => raw.clone(),
+        }),
+    }
+}
+
+/// What a client sees in the place of the end that never came. An event of which a part has gone out
+/// already is closed first.
+fn broken_stream(mid_event: bool) -> Bytes {
+    let error = ErrorBody {
+        message: "The provider's answer broke off before its end. What came before is incomplete.",
+        kind: "api_error",
+        param: None,
+        code: Some("stream_broken"),
+    };
+    let event = error.to_event();
+    if mid_event { [b"\n\n", event.as_ref()].concat().into() } else { event }
+}
+
+impl Stream for Relay {
+    type Item = Result<Bytes, Failure>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let relay = self.get_mut();
+        loop {
+            if let Some(bytes) = relay.ready.pop_front() {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            if relay.over {
+                return Poll::Ready(None);
+            }
+            let failure = match ready!(Pin::new(&mut relay.body).poll_next(context)) {
+                Some(Ok(chunk)) => {
+                    relay.arrive(chunk);
+                    continue;
+                }
+                Some(Err(failure)) => relay.end(Some(failure)),
+                None => relay.end(None),
+            };
+            if let Some(failure) = failure {
+                return Poll::Ready(Some(Err(failure)));
+            }
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let usage = match &self.shape {
+            Shape::Plain(scan) => scan.usage(),
+            Shape::Events { tally, .. } => tally.usage(),
+        };
+        self.account.close(Ending::ClientLeft, usage);
+    }
+}

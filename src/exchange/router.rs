@@ -1,0 +1,75 @@
+//! Who may serve an exchange: the plan, with sick targets left out, and what it asks of the desk.
+
+use super::Gateway;
+use super::fault::Fault;
+use super::live::Live;
+use crate::admission::{Ask, Choice, Cost, Priority};
+use crate::ids::{ModelName, TargetId};
+use crate::routing::{Found, Plan};
+use crate::units::Moment;
+use http::HeaderMap;
+
+/// The header with which a client names its class.
+const PRIORITY_HEADER: &str = "x-tidegate-priority";
+
+/// How much of an unknown model's name is shown in an error.
+const SHOWN_NAME_MAX: usize = 80;
+
+/// The course of one exchange, from its plan to its end.
+#[derive(Debug)]
+pub(super) struct Course {
+    pub(super) plan: Plan,
+    pub(super) cost: Cost,
+    pub(super) priority: Priority,
+    entered: Moment,
+    patient_until: Moment,
+    pub(super) deadline: Moment,
+}
+
+/// What a model name means here.
+pub(super) fn find(live: &Live, model: &ModelName) -> Result<Found, Fault> {
+    live.catalogue.find(model.as_str()).map_err(|unknown| Fault::UnknownModel {
+        model: model.as_str().chars().take(SHOWN_NAME_MAX).collect(),
+        suggestions: unknown.suggestions,
+    })
+}
+
+/// The class of an exchange: what its client names, else what its route says.
+pub(super) fn priority(live: &Live, found: &Found, headers: &HeaderMap) -> Result<Priority, Fault> {
+    let of_route = || found.route.as_ref().and_then(|route| live.priorities.get(route)).copied();
+    match headers.get(PRIORITY_HEADER) {
+        None => Ok(of_route().unwrap_or_default()),
+        Some(value) => value.to_str().ok().and_then(Priority::from_name).ok_or(Fault::BadHeader {
+            name: PRIORITY_HEADER,
+            must_be: "interactive, normal or batch",
+        }),
+    }
+}
+
+impl Course {
+    pub(super) fn new(live: &Live, found: Found, cost: Cost, priority: Priority, entered: Moment) -> Course {
+        let queue = &live.settings.queue;
+        let deadline = entered + queue.max_wait;
+        Course {
+            plan: Plan::new(found.targets, live.settings.retry, deadline),
+            cost,
+            priority,
+            entered,
+            patient_until: entered + queue.patience,
+            deadline,
+        }
+    }
+
+    /// What to ask of the desk: all targets of the plan that are not known to be sick.
+    pub(super) fn ask(&self, gateway: &Gateway, now: Moment) -> Result<Ask, Fault> {
+        let targets = gateway.health.well(self.plan.remaining(), now).map_err(|until| Fault::AllSick { until })?;
+        let choice = |target: TargetId| Choice { target, cost: self.cost };
+        Ok(Ask {
+            choices: targets.into_iter().map(choice).collect(),
+            priority: self.priority,
+            entered: self.entered,
+            patient_until: self.patient_until,
+            deadline: self.deadline,
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! The accept loop: connections within bounds of number and time, and their graceful end.
+
+use super::listener::{Bound, BoundAddress, Connection};
+use super::{App, routes};
+use crate::tasks::Tasks;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The most headers of a request. hyper refuses more by itself, without words.
+const HEADERS_MAX: usize = 100;
+/// hyper's buffer for a request's head. Larger than what the guard allows, so that the guard can say so
+/// in words; hyper refuses what does not fit with a bare 431.
+const HEAD_BUFFER: usize = 256 * 1024;
+/// How long the accept loop rests after an error that would come again at once, such as having no file
+/// descriptors left.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<BoundAddress>,
+    accepting: Vec<JoinHandle<()>>,
+    stop_accepting: CancellationToken,
+    abandon: CancellationToken,
+    graceful: GracefulShutdown,
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Common {
+    app: App,
+    service: TowerToHyperService<axum::Router>,
+    places: Arc<Semaphore>,
+    stop_accepting: CancellationToken,
+    abandon: CancellationToken,
+    tasks: Tasks,
+}
+
+/// Serves on these sockets until it is drained.
+pub fn serve(app: App, bound: Vec<Bound>, tasks: &Tasks) -> Server {
+    let graceful = GracefulShutdown::new();
+    let common = Common {
+        service: TowerToHyperService::new(routes(app.clone())),
+        places: Arc::new(Semaphore::new(app.settings.connections_max)),
+        stop_accepting: CancellationToken::new(),
+        abandon: CancellationToken::new(),
+        tasks: tasks.clone(),
+        app,
+    };
+    let addresses = bound.iter().filter_map(Bound::address).collect();
+    let (stop_accepting, abandon) = (common.stop_accepting.clone(), common.abandon.clone());
+    let accept = |bound| tasks.spawn("accept", accept(bound, common.clone(), graceful.watcher()));
+    Server { addresses, accepting: bound.into_iter().map(accept).collect(), stop_accepting, abandon, graceful }
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn addresses(&self) -> &[BoundAddress] {
+        &self.addresses
+    }
+
+    /// Takes no more connections, lets those that are busy finish, and breaks off what is not done when
+    /// `patience` is over. Tells whether all was done in time.
+    pub async fn drain(self, patience: Duration) -> bool {
+        self.stop_accepting.cancel();
+        for accepting in self.accepting {
+            // The listener is closed before anything waits, so that nobody connects to a closed door.
+            let _ = accepting.await;
+        }
+        let done = tokio::time::timeout(patience, self.graceful.shutdown()).await.is_ok();
+        self.abandon.cancel();
+        done
+    }
+}
+
+async fn accept(bound: Bound, common: Common, watcher: Watcher) {
+    loop {
+        let Some(place) = place(&common).await else { return };
+        let connection = tokio::select! {
+            () = common.stop_accepting.cancelled() => return,
+            connection = bound.accept() => connection,
+        };
+        match connection {
+            Ok(Connection::Tcp(stream)) => run(stream, place, &common, &watcher),
+            Ok(Connection::Unix(stream)) => run(stream, place, &common, &watcher),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+/// Waits until another connection may be open; `None` if no more are taken.
+async fn place(common: &Common) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(&common.places).try_acquire_owned() {
+        return Some(place);
+    }
+    common.app.gateway.metrics().accepts_delayed.inc();
+    tokio::select! {
+        () = common.stop_accepting.cancelled() => None,
+        place = Arc::clone(&common.places).acquire_owned() => place.ok(),
+    }
+}
+
+fn run<S>(stream: S, place: OwnedSemaphorePermit, common: &Common, watcher: &Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(common.app.settings.head_timeout)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BUFFER)
+        .serve_connection(TokioIo::new(stream), common.service.clone());
+    let connection = watcher.clone().watch(connection);
+    let (abandon, metrics) = (common.abandon.clone(), Arc::clone(common.app.gateway.metrics()));
+    metrics.connections_open.inc();
+    common.tasks.spawn("connection", async move {
+        tokio::select! {
+            () = abandon.cancelled() => {}
+            // What a client does wrong is answered or ends its own connection; nothing follows here.
+            _ = connection => {}
+        }
+        metrics.connections_open.dec();
+        drop(place);
+    });
+}
