@@ -3,9 +3,10 @@
 use super::listener::{Bound, BoundAddress, Connection};
 use super::{App, routes};
 use crate::tasks::Tasks;
+use futures_util::future::join_all;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,10 +28,10 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<BoundAddress>,
-    accepting: Vec<JoinHandle<()>>,
+    /// Each loop ends with the connections that it has left behind.
+    accepting: Vec<JoinHandle<GracefulShutdown>>,
     stop_accepting: CancellationToken,
     abandon: CancellationToken,
-    graceful: GracefulShutdown,
 }
 
 /// What every connection needs.
@@ -46,7 +47,6 @@ struct Common {
 
 /// Serves on these sockets until it is drained.
 pub fn serve(app: App, bound: Vec<Bound>, tasks: &Tasks) -> Server {
-    let graceful = GracefulShutdown::new();
     let common = Common {
         service: TowerToHyperService::new(routes(app.clone())),
         places: Arc::new(Semaphore::new(app.settings.connections_max)),
@@ -57,8 +57,8 @@ pub fn serve(app: App, bound: Vec<Bound>, tasks: &Tasks) -> Server {
     };
     let addresses = bound.iter().filter_map(Bound::address).collect();
     let (stop_accepting, abandon) = (common.stop_accepting.clone(), common.abandon.clone());
-    let accept = |bound| tasks.spawn("accept", accept(bound, common.clone(), graceful.watcher()));
-    Server { addresses, accepting: bound.into_iter().map(accept).collect(), stop_accepting, abandon, graceful }
+    let accept = |bound| tasks.spawn("accept", accept(bound, common.clone()));
+    Server { addresses, accepting: bound.into_iter().map(accept).collect(), stop_accepting, abandon }
 }
 
 impl Server {
@@ -71,26 +71,26 @@ impl Server {
     /// `patience` is over. Tells whether all was done in time.
     pub async fn drain(self, patience: Duration) -> bool {
         self.stop_accepting.cancel();
-        for accepting in self.accepting {
-            // The listener is closed before anything waits, so that nobody connects to a closed door.
-            let _ = accepting.await;
-        }
-        let done = tokio::time::timeout(patience, self.graceful.shutdown()).await.is_ok();
+        // All listeners are closed before anything waits, so that nobody connects to a closed door.
+        let left = join_all(self.accepting).await;
+        let ends = left.into_iter().flatten().map(GracefulShutdown::shutdown);
+        let done = tokio::time::timeout(patience, join_all(ends)).await.is_ok();
         self.abandon.cancel();
         done
     }
 }
 
-async fn accept(bound: Bound, common: Common, watcher: Watcher) {
+async fn accept(bound: Bound, common: Common) -> GracefulShutdown {
+    let graceful = GracefulShutdown::new();
     loop {
-        let Some(place) = place(&common).await else { return };
+        let Some(place) = place(&common).await else { return graceful };
         let connection = tokio::select! {
-            () = common.stop_accepting.cancelled() => return,
+            () = common.stop_accepting.cancelled() => return graceful,
             connection = bound.accept() => connection,
         };
         match connection {
-            Ok(Connection::Tcp(stream)) => run(stream, place, &common, &watcher),
-            Ok(Connection::Unix(stream)) => run(stream, place, &common, &watcher),
+            Ok(Connection::Tcp(stream)) => run(stream, place, &common, &graceful),
+            Ok(Connection::Unix(stream)) => run(stream, place, &common, &graceful),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_REST).await;
@@ -111,7 +111,7 @@ async fn place(common: &Common) -> Option<OwnedSemaphorePermit> {
     }
 }
 
-fn run<S>(stream: S, place: OwnedSemaphorePermit, common: &Common, watcher: &Watcher)
+fn run<S>(stream: S, place: OwnedSemaphorePermit, common: &Common, graceful: &GracefulShutdown)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -121,7 +121,7 @@ where
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BUFFER)
         .serve_connection(TokioIo::new(stream), common.service.clone());
-    let connection = watcher.clone().watch(connection);
+    let connection = graceful.watch(connection);
     let (abandon, metrics) = (common.abandon.clone(), Arc::clone(common.app.gateway.metrics()));
     metrics.connections_open.inc();
     common.tasks.spawn("connection", async move {
