@@ -1,0 +1,141 @@
+//! The calls that a model answers: charged, held, failed, delayed, then answered in one piece or as a stream.
+//!
+//! Order: read, admit (a limit may refuse), wait at the gate, fail if so told, wait for the first token, answer. A call
+//! reads its faults behind the gate, so that a test may hold it first and decide its fate later.
+
+use super::answer::compose;
+use super::ask::Ask;
+use super::events::{Answer, Kind, Usage};
+use super::faults::Faults;
+use super::flow::Flow;
+use super::hold::Hold;
+use super::refusal::Refusal;
+use super::routes::EndsLater;
+use super::visit::{Ending, Visit};
+use axum::Extension;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The largest body of a call, in bytes.
+const BODY_MAX: usize = 64 * 1024 * 1024;
+
+/// `POST /v1/chat/completions`
+pub(super) async fn chat(Extension(visit): Extension<Arc<Visit>>, body: Body) -> Result<Response, Refusal> {
+    let body = read_call(&visit, body).await?;
+    generate(Kind::Chat, Ask::chat(&body)?, visit).await
+}
+
+/// `POST /v1/completions`
+pub(super) async fn completions(
+    Extension(visit): Extension<Arc<Visit>>,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let body = read_call(&visit, body).await?;
+    generate(Kind::Text, Ask::completions(&body)?, visit).await
+}
+
+async fn generate(kind: Kind, ask: Ask, visit: Arc<Visit>) -> Result<Response, Refusal> {
+    let shared = &visit.shared;
+    let (choices, charge) = compose(&ask, &shared.faults(), shared.settings.seed);
+    let (headers, faults) = enter(&visit, &ask.model, charge).await?;
+    let mut answer = Answer {
+        kind,
+        id: shared.id(if kind == Kind::Chat { "chatcmpl-" } else { "cmpl-" }, visit.number),
+        created: shared.clock.wall().0 / 1_000,
+        model: ask.model,
+        choices,
+        usage: None,
+        include_usage: ask.include_usage,
+    };
+    answer.usage = usage(ask.prompt_tokens, answer.tokens(), &faults);
+    let mut jitter = fastrand::Rng::with_seed(shared.settings.seed ^ visit.number);
+    if ask.stream {
+        let flow = Flow::new(Arc::clone(&visit), faults, jitter, answer);
+        let mut response = Response::new(flow.into_body());
+        response.headers_mut().extend(headers);
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        response.extensions_mut().insert(EndsLater);
+        return Ok(response);
+    }
+    if !faults.token_delay.is_zero() {
+        let delays = (0..answer.tokens()).map(|_| faults.token_delay(&mut jitter));
+        let writing = delays.fold(Duration::ZERO, Duration::saturating_add);
+        tokio::time::sleep(writing).await;
+    }
+    Ok(json(answer.whole(), headers, &faults))
+}
+
+/// Admits a call and takes it to the point where it is answered; gives the headers of the answer and its faults.
+pub(super) async fn enter(
+    visit: &Visit,
+    model: &str,
+    charge: u64,
+) -> Result<(HeaderMap, Arc<Faults>), Refusal> {
+    let shared = &visit.shared;
+    if !shared.settings.models.iter().any(|known| known == model) {
+        return Err(Refusal::unknown_model(model));
+    }
+    let headers = visit.admit(model, charge)?;
+    shared.hold(Hold::Gate).await;
+    if let Some(failure) = shared.draw_failure() {
+        return Err(failure);
+    }
+    let faults = shared.faults();
+    if !faults.first_token_delay.is_zero() {
+        tokio::time::sleep(faults.first_token_delay).await;
+    }
+    Ok((headers, faults))
+}
+
+/// What the answer reports.
+pub(super) fn usage(prompt: u64, completion: u64, faults: &Faults) -> Option<Usage> {
+    match (faults.no_usage, faults.zero_usage) {
+        (true, _) => None,
+        (false, true) => Some(Usage::default()),
+        (false, false) => Some(Usage::new(prompt, completion)),
+    }
+}
+
+/// An answer in one piece.
+pub(super) fn json(text: String, headers: HeaderMap, faults: &Faults) -> Response {
+    // As from a provider under load, which keeps the connection alive so.
+    let text = if faults.noise { format!("\n\n\n{text}") } else { text };
+    let mut response = text.into_response();
+    response.headers_mut().extend(headers);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Reads the body of a call, and keeps it for who looks.
+pub(super) async fn read_call(visit: &Visit, body: Body) -> Result<Bytes, Refusal> {
+    let body = read_visited(visit, body, BODY_MAX).await?;
+    visit.keep_body(&body);
+    Ok(body)
+}
+
+/// Reads a body whose client may leave in its middle.
+pub(super) async fn read_visited(visit: &Visit, body: Body, max: usize) -> Result<Bytes, Refusal> {
+    read_body(body, max).await.inspect_err(|refusal| {
+        if refusal.is_broken_body() {
+            visit.end(Ending::Cancelled);
+        }
+    })
+}
+
+/// Reads a whole body of at most `max` bytes.
+pub(super) async fn read_body(body: Body, max: usize) -> Result<Bytes, Refusal> {
+    match Limited::new(body, max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::too_large(max)),
+        Err(_) => Err(Refusal::broken_body()),
+    }
+}

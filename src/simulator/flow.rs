@@ -1,0 +1,142 @@
+//! A streamed answer on its way: one event at a time, each flushed, with the delays and faults that were asked for.
+//!
+//! When the client goes away the body is dropped, and the visit with it, which counts it as cancelled. The ending is
+//! counted before the last bytes are handed over, so that who has read the end finds it counted.
+
+use super::events::{Answer, Event};
+use super::faults::Faults;
+use super::hold::Hold;
+use super::refusal::Refusal;
+use super::visit::{Ending, Visit};
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, StatusCode};
+use std::fmt;
+use std::sync::Arc;
+
+/// What stands before every event when noise is asked for: a comment, a field that nobody knows, an odd line end.
+const NOISE: &[u8] = b": keep-alive\n\nnoise: ignore me\r\n\r\n";
+
+/// A stream of events.
+pub(super) struct Flow {
+    visit: Arc<Visit>,
+    faults: Arc<Faults>,
+    jitter: fastrand::Rng,
+    answer: Answer,
+    events: std::vec::IntoIter<Event>,
+    sent: u32,
+    passed: Passed,
+}
+
+/// The faults at the present event that have happened.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Passed {
+    None,
+    Stall,
+    Garbage,
+    Over,
+}
+
+impl Flow {
+    pub(super) fn new(visit: Arc<Visit>, faults: Arc<Faults>, jitter: fastrand::Rng, answer: Answer) -> Flow {
+        let events = answer.events(!faults.no_done).into_iter();
+        Flow { visit, faults, jitter, answer, events, sent: 0, passed: Passed::None }
+    }
+
+    /// The body of the response.
+    pub(super) fn into_body(self) -> Body {
+        Body::from_stream(stream::unfold(self, async |mut flow| {
+            let next = flow.next().await?;
+            Some((next, flow))
+        }))
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, Cut>> {
+        if self.passed == Passed::Over {
+            return None;
+        }
+        let here = Some(self.sent);
+        if self.passed < Passed::Stall && self.faults.stall_after_chunks == here {
+            self.passed = Passed::Stall;
+            self.visit.shared.hold(Hold::Stall).await;
+        }
+        if self.passed < Passed::Garbage && self.faults.garbage_after_chunks == here {
+            self.passed = Passed::Garbage;
+            flush().await;
+            return Some(Ok(Bytes::from_static(b"data: {\"choices\": [{\"delta\n\n")));
+        }
+        if self.faults.error_event_after_chunks == here {
+            self.over(Ending::Failed);
+            flush().await;
+            let error = Refusal::failure(StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), false);
+            return Some(Ok(Bytes::from(format!("data: {}\n\n", error.body()))));
+        }
+        if self.faults.end_after_chunks == here {
+            self.over(Ending::Failed);
+            return None;
+        }
+        if self.faults.cut_after_chunks == here {
+            // What was sent before the cut has to arrive.
+            flush().await;
+            self.over(Ending::Cut);
+            return Some(Err(Cut));
+        }
+        let Some(event) = self.events.next() else {
+            self.over(Ending::Served);
+            return None;
+        };
+        if matches!(event, Event::Piece(..)) && !self.faults.token_delay.is_zero() {
+            tokio::time::sleep(self.faults.token_delay(&mut self.jitter)).await;
+        } else {
+            flush().await;
+        }
+        Some(Ok(self.send(event)))
+    }
+
+    fn send(&mut self, event: Event) -> Bytes {
+        self.sent += 1;
+        self.passed = Passed::None;
+        self.visit.shared.count(|stats| stats.events_sent += 1);
+        if self.events.len() == 0 && !self.ends_badly() {
+            self.visit.end(Ending::Served);
+        }
+        let bytes = self.answer.write(event);
+        if self.faults.noise { Bytes::from([NOISE, &bytes].concat()) } else { bytes }
+    }
+
+    /// Whether a fault waits behind the last event.
+    fn ends_badly(&self) -> bool {
+        let faults = &self.faults;
+        [
+            faults.stall_after_chunks,
+            faults.garbage_after_chunks,
+            faults.error_event_after_chunks,
+            faults.end_after_chunks,
+            faults.cut_after_chunks,
+        ]
+        .contains(&Some(self.sent))
+    }
+
+    fn over(&mut self, ending: Ending) {
+        self.passed = Passed::Over;
+        self.visit.end(ending);
+    }
+}
+
+/// Steps back once, so that the server writes out what it has before it asks for more.
+async fn flush() {
+    tokio::task::yield_now().await;
+}
+
+/// Ends a body without its proper end, which makes the server close the connection.
+#[derive(Debug)]
+struct Cut;
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the simulator cuts this stream")
+    }
+}
+
+impl std::error::Error for Cut {}

@@ -1,0 +1,68 @@
+//! What the simulated provider offers at its start.
+
+use super::faults::Faults;
+use crate::secret::Secret;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The simulated provider at its start. Faults and limits may be changed while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimulatorSettings {
+    /// The models that it lists and answers for.
+    pub models: Vec<String>,
+    /// What it enforces.
+    pub limits: SimulatedLimits,
+    /// How it misbehaves, and how fast it is.
+    pub faults: Faults,
+    /// What its words, vectors, jitter and errors are derived from.
+    pub seed: u64,
+    /// The key that every request under `/v1` must bring; any or none will do when absent.
+    pub key: Option<Secret>,
+}
+
+impl SimulatorSettings {
+    /// Model `sim` without limits and without delays: for tests and benches that set what they need.
+    pub fn unlimited() -> SimulatorSettings {
+        SimulatorSettings {
+            models: vec!["sim".to_owned()],
+            limits: SimulatedLimits::default(),
+            faults: Faults::default(),
+            seed: 1,
+            key: None,
+        }
+    }
+}
+
+impl Default for SimulatorSettings {
+    /// For a newcomer: an answer streams visibly and still ends in half a second, and a loop of calls soon
+    /// meets the limit, so that waiting shows.
+    fn default() -> SimulatorSettings {
+        SimulatorSettings {
+            limits: SimulatedLimits {
+                requests_per_minute: Some(60),
+                tokens_per_minute: Some(60_000),
+                concurrent: None,
+            },
+            faults: Faults {
+                first_token_delay: Duration::from_millis(50),
+                token_delay: Duration::from_millis(10),
+                ..Faults::default()
+            },
+            ..SimulatorSettings::unlimited()
+        }
+    }
+}
+
+/// What the simulated account may use; absent means without limit. The account is one: every key and every model
+/// draws from the same buckets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimulatedLimits {
+    /// Requests a minute, refilled continuously.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens a minute, refilled continuously. A request is charged its prompt and its output cap for every choice
+    /// (its natural length where it sets no cap), and nothing is given back.
+    pub tokens_per_minute: Option<u64>,
+    /// Requests that may be answered at a time.
+    pub concurrent: Option<u64>,
+}

@@ -1,0 +1,208 @@
+//! The state that every request and every control shares: faults, limits, the account, who is held, what was counted.
+//!
+//! Two locks, neither ever held over an await: `state` guards what requests take and change, the watch channel guards
+//! the counts. Counts change after the state, so whoever sees a count also sees the state behind it.
+
+use super::account::Account;
+use super::faults::Faults;
+use super::files::StoredFile;
+use super::hash::mix;
+use super::hold::{Hold, Holds};
+use super::refusal::Refusal;
+use super::settings::{SimulatedLimits, SimulatorSettings};
+use super::stats::Stats;
+use crate::clock::Clock;
+use http::HeaderMap;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The files that a listing remembers; older ones are forgotten.
+const FILES_MAX: usize = 100;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: SimulatorSettings,
+    pub(super) clock: Clock,
+    state: Mutex<State>,
+    stats: watch::Sender<Stats>,
+}
+
+#[derive(Debug)]
+struct State {
+    faults: Arc<Faults>,
+    limits: SimulatedLimits,
+    account: Account,
+    holds: Holds,
+    chance: fastrand::Rng,
+    arrivals: u64,
+    files: VecDeque<StoredFile>,
+}
+
+impl Shared {
+    pub(super) fn new(settings: SimulatorSettings) -> Shared {
+        let clock = Clock::start();
+        let state = State {
+            faults: Arc::new(settings.faults.clone()),
+            limits: settings.limits.clone(),
+            account: Account::open(&settings.limits, clock.now()),
+            holds: Holds::default(),
+            chance: fastrand::Rng::with_seed(settings.seed),
+            arrivals: 0,
+            files: VecDeque::new(),
+        };
+        Shared { settings, clock, state: Mutex::new(state), stats: watch::Sender::new(Stats::default()) }
+    }
+
+    /// The faults as they are now.
+    pub(super) fn faults(&self) -> Arc<Faults> {
+        Arc::clone(&self.state.lock().faults)
+    }
+
+    /// The limits as they are now.
+    pub(super) fn limits(&self) -> SimulatedLimits {
+        self.state.lock().limits.clone()
+    }
+
+    /// Changes the faults; who is held for a reason that is no more goes on.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut Faults) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = change(Arc::make_mut(&mut state.faults));
+        let faults = Arc::clone(&state.faults);
+        state.holds.keep(|why| faults.holds(why));
+        result
+    }
+
+    /// Sets other limits, with full buckets.
+    pub(super) fn retune(&self, limits: SimulatedLimits) {
+        let mut state = self.state.lock();
+        state.account.retune(&limits, self.clock.now());
+        state.limits = limits;
+    }
+
+    /// Everything as at the start; held requests go on, counts of what runs stay.
+    pub(super) fn reset(&self) {
+        self.retune(self.settings.limits.clone());
+        self.change(|faults| *faults = self.settings.faults.clone());
+        let mut state = self.state.lock();
+        state.chance = fastrand::Rng::with_seed(self.settings.seed);
+        state.files.clear();
+        state.holds.release(usize::MAX);
+        drop(state);
+        self.count(|stats| {
+            let (in_flight, held) = (stats.in_flight, stats.held);
+            *stats = Stats { in_flight, held, ..Stats::default() };
+        });
+    }
+
+    /// Changes the counts and wakes who waits on them.
+    pub(super) fn count(&self, change: impl FnOnce(&mut Stats)) {
+        self.stats.send_modify(change);
+    }
+
+    /// The counts, to read or to wait on.
+    pub(super) fn stats(&self) -> watch::Receiver<Stats> {
+        self.stats.subscribe()
+    }
+
+    /// A number for every request, from 1.
+    pub(super) fn number(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.arrivals += 1;
+        state.arrivals
+    }
+
+    /// An id that looks like a provider's: the same for the same seed and number.
+    pub(super) fn id(&self, prefix: &str, number: u64) -> String {
+        let mut mixed = self.settings.seed ^ number.rotate_left(32);
+        format!("{prefix}{:016x}{:08x}", mix(&mut mixed), number & 0xffff_ffff)
+    }
+
+    /// Charges one call, or says why not; with the headers that tell what is left, either way.
+    pub(super) fn admit(&self, model: &str, tokens: u64) -> Result<HeaderMap, Refusal> {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        let admitted = state.account.admit(model, tokens, now);
+        let headers = state.account.headers(now);
+        drop(state);
+        match admitted {
+            Ok(()) => {
+                self.count(|stats| stats.tokens_charged += tokens);
+                Ok(headers)
+            }
+            Err(refusal) => Err(refusal.with_headers(headers)),
+        }
+    }
+
+    /// Gives back the place that an admitted call held.
+    pub(super) fn leave(&self) {
+        self.state.lock().account.leave();
+    }
+
+    /// Whether the call at hand is one of those that shall fail.
+    pub(super) fn draw_failure(&self) -> Option<Refusal> {
+        let mut state = self.state.lock();
+        let faults = Arc::make_mut(&mut state.faults);
+        let html = faults.html_errors;
+        if let Some(next) = &mut faults.fail_next {
+            let failure = (next.times > 0).then(|| Refusal::failure(next.status, next.headers.clone(), html));
+            next.times = next.times.saturating_sub(1);
+            if next.times == 0 {
+                faults.fail_next = None;
+            }
+            if failure.is_some() {
+                return failure;
+            }
+        }
+        let (rate, status) = (faults.error_rate, faults.error_status);
+        (rate > 0.0 && state.chance.f64() < rate).then(|| Refusal::failure(status, HeaderMap::new(), html))
+    }
+
+    /// Waits until released, if requests are held for this reason now.
+    pub(super) async fn hold(&self, why: Hold) {
+        let (number, wait) = {
+            let mut state = self.state.lock();
+            if !state.faults.holds(why) {
+                return;
+            }
+            state.holds.join(why)
+        };
+        self.count(|stats| stats.held += 1);
+        let _held = Held { shared: self, number };
+        // A release and the end of the reason both end the wait.
+        let _ = wait.await;
+    }
+
+    /// Lets the first `count` of the held go on; tells how many there were.
+    pub(super) fn release(&self, count: usize) -> usize {
+        self.state.lock().holds.release(count)
+    }
+
+    /// Remembers an uploaded file.
+    pub(super) fn remember(&self, file: StoredFile) {
+        let mut state = self.state.lock();
+        if state.files.len() == FILES_MAX {
+            state.files.pop_front();
+        }
+        state.files.push_back(file);
+    }
+
+    /// The files it remembers, oldest first.
+    pub(super) fn files(&self) -> Vec<StoredFile> {
+        self.state.lock().files.iter().cloned().collect()
+    }
+}
+
+/// A place in the row of the held; left when dropped, released or not.
+struct Held<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.shared.state.lock().holds.leave(self.number);
+        self.shared.count(|stats| stats.held -= 1);
+    }
+}
