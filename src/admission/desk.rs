@@ -125,6 +125,8 @@ impl Desk {
             let until = self.expected(ticket, now);
             self.queue.remove(ticket);
             self.effects.push(Effect::Refused(ticket, Refusal { why: Why::QueueFull, until }));
+            // Nobody is to be woken for one who is gone.
+            self.serve(now);
         }
         debug_assert!(self.queue.len() <= bound, "the queue is deeper than its bound");
         self.check();

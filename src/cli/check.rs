@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 /// What to check.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct CheckArguments {
     /// The configuration; without it, the one that `tidegate run` would read.
     file: Option<PathBuf>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> ExitCode {
+pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     let env = Env::of_process();
     let loaded = match config::read(arguments.file.as_deref(), &env) {
         Ok(loaded) => loaded,

@@ -13,28 +13,30 @@ use std::process::ExitCode;
 /// Makes requests to LLM providers wait the right time instead of failing.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, about, args_conflicts_with_subcommands = true)]
-#[command(after_help = "Without a command, `tidegate` is `tidegate run`. Point an OpenAI SDK at http://127.0.0.1:8433/v1.")]
-struct Arguments {
+#[command(
+    after_help = "Without a command, `tidegate` is `tidegate run`. Point an OpenAI SDK at http://127.0.0.1:8433/v1."
+)]
+struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    run: run::Arguments,
+    run: run::RunArguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start the gateway.
     #[command(alias = "serve")]
-    Run(run::Arguments),
+    Run(run::RunArguments),
     /// Check a configuration and say what is wrong with it.
-    Check(check::Arguments),
+    Check(check::CheckArguments),
     /// Start the built-in simulated provider alone.
-    Simulate(simulate::Arguments),
+    Simulate(simulate::SimulateArguments),
 }
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = CommandLine::parse();
     match arguments.command {
         None => run::run(arguments.run),
         Some(Command::Run(arguments)) => run::run(arguments),
@@ -50,6 +52,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        CommandLine::command().debug_assert();
     }
 }

@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 /// How to start.
 #[derive(Debug, Default, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct RunArguments {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -26,16 +26,16 @@ fn listen_address(text: &str) -> Result<ListenAddress, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(ListenAddress::Unix(path.into()));
     }
-    let address = SocketAddr::from_str(text).map_err(|_| "not HOST:PORT, with HOST as a number".to_owned())?;
+    let address =
+        SocketAddr::from_str(text).map_err(|_| "not HOST:PORT, with HOST as a number".to_owned())?;
     if !address.ip().is_loopback() {
         return Err("only loopback addresses here; set `listen` and `allow_remote` under [server]".to_owned());
     }
     Ok(ListenAddress::Tcp(address))
 }
 
-pub(super) fn run(arguments: Arguments) -> ExitCode {
-    let source =
-        Source { path: arguments.config, listen: arguments.listen, env: Env::of_process() };
+pub(super) fn run(arguments: RunArguments) -> ExitCode {
+    let source = Source { path: arguments.config, listen: arguments.listen, env: Env::of_process() };
     let loaded = match source.read() {
         Ok(loaded) => loaded,
         Err(error) => return config_error(&error, &source.env),
@@ -68,7 +68,8 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn serve(source: Source, mut loaded: Loaded) -> Result<ExitCode, (String, u8)> {
-    let inherited = daemon::inherited_sockets().map_err(|error| (format!("an inherited socket: {error}"), 71))?;
+    let inherited =
+        daemon::inherited_sockets().map_err(|error| (format!("an inherited socket: {error}"), 71))?;
     loaded.discover(&source.env).await;
     let (origin, notes) = (loaded.origin(), loaded.notes.clone());
     let started = |daemon: &Daemon| greet(daemon, &origin, &notes);

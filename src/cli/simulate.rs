@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 /// What to simulate. Delays and faults are set while it runs, at `/control`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct SimulateArguments {
     /// Listen here.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8434")]
     listen: SocketAddr,
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     seed: u64,
 }
 
-pub(super) fn run(arguments: &Arguments) -> ExitCode {
+pub(super) fn run(arguments: &SimulateArguments) -> ExitCode {
     if let Err(error) = observe::start_logging(&LogSettings::default()) {
         say(&format!("tidegate: {error}"));
     }
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn simulate(arguments: &Arguments) -> std::io::Result<()> {
+async fn simulate(arguments: &SimulateArguments) -> std::io::Result<()> {
     let limit = |number: u64| (number > 0).then_some(number);
     let settings = SimulatorSettings {
         models: arguments.models.clone(),
@@ -73,7 +73,10 @@ async fn simulate(arguments: &Arguments) -> std::io::Result<()> {
     let simulator = simulator::start(listener, settings, &tasks).await?;
     say(&format!("  models: {}", arguments.models.join(", ")));
     say(&format!("  listening on http://{}", simulator.address));
-    say(&format!("  control: curl http://{0}/control, and -d '{{\"faults\":{{\"error_rate\":0.5}}}}'", simulator.address));
+    say(&format!(
+        "  control: curl http://{0}/control, and -d '{{\"faults\":{{\"error_rate\":0.5}}}}'",
+        simulator.address
+    ));
     wait_for_signal().await?;
     tasks.stop().await;
     Ok(())

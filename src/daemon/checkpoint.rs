@@ -33,7 +33,8 @@ impl Checkpoint {
         gateway: Arc<Gateway>,
         vitals: Arc<Vitals>,
     ) -> Checkpoint {
-        let place = settings.path.as_ref().map_or("memory only".to_owned(), |path| path.display().to_string());
+        let place =
+            settings.path.as_ref().map_or("memory only".to_owned(), |path| path.display().to_string());
         let keeps = match &opened.warning {
             None => true,
             Some(warning) => {
@@ -54,7 +55,9 @@ impl Checkpoint {
         let loaded = beside(move || store.load(RECORD)).await;
         let state = match loaded {
             Ok(None) => return,
-            Ok(Some(bytes)) => serde_json::from_slice::<SavedState>(&bytes).map_err(|error| error.to_string()),
+            Ok(Some(bytes)) => {
+                serde_json::from_slice::<SavedState>(&bytes).map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         match state {

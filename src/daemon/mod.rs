@@ -83,15 +83,15 @@ impl Daemon {
         let tasks = Tasks::new();
         let vitals = Arc::new(Vitals::new());
         let opened = opened(&settings).await?;
-        let bound = if inherited.is_empty() { server::bind(&settings.server.listen).await? } else { inherited };
+        let bound =
+            if inherited.is_empty() { server::bind(&settings.server.listen).await? } else { inherited };
         let simulator = simulated::start_if_needed(&settings, &tasks).await.map_err(StartError::Simulator)?;
         simulated::add(&mut settings, simulator.as_ref());
 
         let metrics = Arc::new(Metrics::new());
         let clock = Clock::start();
         let gateway = Arc::new(Gateway::new(settings.exchange.clone(), clock, Arc::clone(&metrics))?);
-        let checkpoint =
-            Checkpoint::new(opened, &settings.store, Arc::clone(&gateway), Arc::clone(&vitals));
+        let checkpoint = Checkpoint::new(opened, &settings.store, Arc::clone(&gateway), Arc::clone(&vitals));
         checkpoint.restore().await;
         tasks.spawn("turnstile", Arc::clone(gateway.turnstile()).run(tasks.stopping()));
         tasks.spawn("checkpoint", checkpoint.clone().run(tasks.stopping()));

@@ -24,10 +24,15 @@ impl Gateway {
         let estimator = Gateway::estimator(live);
         let (dialect, body) = (request.dialect, request.body.clone());
         let is_small = body.len() <= INLINE_BYTES_MAX;
-        let (call, _) = if is_small { wire::read(dialect, &body)? } else { (read_beside(&body, dialect).await?, Default::default()) };
+        let (call, _) = if is_small {
+            wire::read(dialect, &body)?
+        } else {
+            (read_beside(&body, dialect).await?, Default::default())
+        };
         let found = router::find(live, &call.model)?;
         // The first target's model tells the vocabulary: a public name may be anything.
-        let model = found.targets.first().map_or(call.model.as_str(), |target| target.model.as_str()).to_owned();
+        let model =
+            found.targets.first().map_or(call.model.as_str(), |target| target.model.as_str()).to_owned();
         let estimate = if is_small && Encoding::of_model(&model).is_loaded() {
             count(&estimator, dialect, &model, &body)?
         } else {

@@ -10,7 +10,11 @@ use crate::dialect::Dialect;
 use crate::ids::RequestId;
 use crate::observe::status_class;
 use crate::routing::{ErrorFacts, Outcome, judge, retry_after};
-use crate::upstream::{self, Failure, FailureKind, Reply, ReplyBody, RequestBody, UpstreamRequest};
+use crate::units::Moment;
+use crate::upstream::{
+    Failure, FailureKind, Forwardable, Reply, ReplyBody, RequestBody, UpstreamRequest, for_client,
+    forwardable,
+};
 use crate::wire::{Call, Changes, Frame, ProviderError, Seen, SseDecoder, Tally, patch};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -48,6 +52,8 @@ pub(super) enum Attempted {
 /// An answer that has begun.
 #[derive(Debug)]
 pub(super) struct Begun {
+    /// When the request was sent.
+    pub(super) sent: Moment,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: ReplyBody,
@@ -58,12 +64,8 @@ pub(super) struct Begun {
 #[derive(Debug)]
 pub(super) enum BegunKind {
     /// Events, of which some have been read already.
-    Events {
-        decoder: SseDecoder,
-        tally: Tally,
-        read: Vec<(Frame, Seen)>,
-    },
-    /// One piece of JSON, of which this much has been read already.
+    Events { decoder: SseDecoder, tally: Tally, read: Vec<(Frame, Seen)> },
+    /// One piece of JSON.
     Plain,
 }
 
@@ -95,8 +97,10 @@ pub(super) async fn attempt(
         return Attempted::Failed(Failed { outcome: Outcome::Unreachable, answer: None });
     };
     let Some(trial) = gateway.health.begin(&target) else { return Attempted::FellSick };
-    let changes =
-        Changes { model: Some(target.model.as_str()), include_usage: sendable.call.stream && sendable.call.dialect.streams() };
+    let changes = Changes {
+        model: Some(target.model.as_str()),
+        include_usage: sendable.call.stream && sendable.call.dialect.streams(),
+    };
     let request = UpstreamRequest {
         method: Method::POST,
         path_and_query: path_and_query(sendable.call.dialect.path(), sendable.query),
@@ -105,8 +109,9 @@ pub(super) async fn attempt(
     };
     // From here on the provider may be working: whoever goes away now has used what is held.
     reservation.note(reservation.held());
+    let sent = gateway.clock.now();
     let ended = match upstream.send(request).await {
-        Ok(reply) => judged(gateway, sendable.call, reply).await,
+        Ok(reply) => judged(gateway, sendable.call, reply, sent).await,
         Err(failure) => Err(failed(&failure)),
     };
     let status = |status: StatusCode| Some(status.as_u16());
@@ -119,11 +124,13 @@ pub(super) async fn attempt(
         Err(failed) => {
             let answered = failed.answer.as_ref().and_then(|answer| status(answer.status));
             count(gateway, &target.provider, &answered.map_or("none".to_owned(), status_class));
-            let labels = [("provider", target.provider.to_string()), ("kind", failed.outcome.name().to_owned())];
+            let labels =
+                [("provider", target.provider.to_string()), ("kind", failed.outcome.name().to_owned())];
             gateway.metrics.upstream_errors.get_or_create(&labels).inc();
             tracing::info!(
                 request_id = %sendable.id,
-                %target,
+                provider = %target.provider,
+                model = %target.model,
                 status = answered,
                 outcome = failed.outcome.name(),
                 "attempt failed"
@@ -147,8 +154,8 @@ pub(super) fn path_and_query(path: &str, query: Option<&str>) -> String {
 }
 
 /// The client's headers without what is between it and us, under the exchange's name.
-fn headers(sendable: &Sendable<'_>, gateway: &Gateway) -> HeaderMap {
-    let mut headers = upstream::forwardable(sendable.headers, &gateway.hop);
+fn headers(sendable: &Sendable<'_>, gateway: &Gateway) -> Forwardable {
+    let mut headers = forwardable(sendable.headers, &gateway.hop);
     if let Ok(id) = HeaderValue::from_str(sendable.id.as_str()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
@@ -156,7 +163,7 @@ fn headers(sendable: &Sendable<'_>, gateway: &Gateway) -> HeaderMap {
 }
 
 fn failed(failure: &Failure) -> Failed {
-    let outcome = match failure.kind() {
+    let outcome = match failure.kind {
         FailureKind::TimedOut | FailureKind::Idle => Outcome::TimedOut,
         _ => Outcome::Unreachable,
     };
@@ -164,16 +171,16 @@ fn failed(failure: &Failure) -> Failed {
 }
 
 /// Tells an answer that has begun from one that is a failure, be it by its status or by its first event.
-async fn judged(gateway: &Gateway, call: &Call, reply: Reply) -> Result<Begun, Failed> {
+async fn judged(gateway: &Gateway, call: &Call, reply: Reply, sent: Moment) -> Result<Begun, Failed> {
     if !reply.status.is_success() {
         return Err(refused(gateway, reply).await);
     }
     let events = call.stream && is_event_stream(&reply.headers);
     if !events {
         let Reply { status, headers, body } = reply;
-        return Ok(Begun { status, headers, body, kind: BegunKind::Plain });
+        return Ok(Begun { sent, status, headers: for_client(&headers), body, kind: BegunKind::Plain });
     }
-    first_event(call.dialect, reply).await
+    first_event(call.dialect, reply, sent).await
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
@@ -195,7 +202,7 @@ async fn refused(gateway: &Gateway, reply: Reply) -> Failed {
     let error = ProviderError::read(&bytes);
     let wait = retry_after(&headers, &error.message, gateway.clock.wall());
     let outcome = judge(status, &facts(&error), error.retry_delay.or(wait));
-    Failed { outcome, answer: Some(GivenBack { status, headers, body: bytes.into() }) }
+    Failed { outcome, answer: Some(GivenBack { status, headers: for_client(&headers), body: bytes.into() }) }
 }
 
 fn facts(error: &ProviderError) -> ErrorFacts<'_> {
@@ -209,7 +216,7 @@ fn facts(error: &ProviderError) -> ErrorFacts<'_> {
 
 /// Waits for the first event that says something. Until then the client has seen nothing, so that a
 /// stream that fails at once can still be served by somebody else.
-async fn first_event(dialect: Dialect, reply: Reply) -> Result<Begun, Failed> {
+async fn first_event(dialect: Dialect, reply: Reply, sent: Moment) -> Result<Begun, Failed> {
     let Reply { status, headers, mut body } = reply;
     let (mut decoder, mut tally) = (SseDecoder::new(EVENT_MAX), Tally::new(dialect));
     let mut read = Vec::new();
@@ -219,11 +226,12 @@ async fn first_event(dialect: Dialect, reply: Reply) -> Result<Begun, Failed> {
             if seen == Seen::Error {
                 return Err(failed_in_stream(&frame));
             }
-            let says_something = frame_data(&frame).is_none_or(|data| !data.is_empty()) && has_data(&frame);
+            let says_something = has_data(&frame);
             read.push((frame, seen));
             if says_something {
                 // The frames that the same chunk still holds are read by the relay.
-                return Ok(Begun { status, headers, body, kind: BegunKind::Events { decoder, tally, read } });
+                let kind = BegunKind::Events { decoder, tally, read };
+                return Ok(Begun { sent, status, headers: for_client(&headers), body, kind });
             }
         }
         match body.next().await {
@@ -262,6 +270,7 @@ fn failed_in_stream(frame: &Frame) -> Failed {
     } else {
         StatusCode::INTERNAL_SERVER_ERROR
     };
-    let wait = error.retry_delay.or_else(|| retry_after(&HeaderMap::new(), &error.message, Default::default()));
+    let wait =
+        error.retry_delay.or_else(|| retry_after(&HeaderMap::new(), &error.message, Default::default()));
     Failed { outcome: judge(status, &facts(&error), wait), answer: None }
 }

@@ -96,12 +96,8 @@ impl Fault {
     /// The answer in OpenAI's shape.
     pub fn answer(&self, now: Moment) -> Answer {
         let words = self.words(now);
-        let body = ErrorBody {
-            message: &words.message,
-            kind: words.kind,
-            param: words.param,
-            code: words.code,
-        };
+        let body =
+            ErrorBody { message: &words.message, kind: words.kind, param: words.param, code: words.code };
         let mut answer = Response::new(AnswerBody::whole(body.to_json()));
         *answer.status_mut() = words.status;
         let headers = answer.headers_mut();

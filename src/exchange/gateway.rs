@@ -13,7 +13,7 @@ use crate::observe::{Metrics, status_class};
 use crate::routing::SavedBreakers;
 use crate::tokens::{Estimator, EstimatorSettings};
 use crate::units::{Tokens, WallTime};
-use crate::upstream::BuildError;
+use crate::upstream::{BuildError, Hop};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub struct Gateway {
     pub(super) health: Health,
     pub(super) metrics: Arc<Metrics>,
     /// Tells our own requests from others', so that a provider that leads back here is noticed.
-    pub(super) hop: String,
+    pub(super) hop: Hop,
 }
 
 /// What outlives the process: the budgets and the breakers.
@@ -44,13 +44,17 @@ impl Gateway {
     ///
     /// # Errors
     /// A provider cannot be reached in the way its settings say.
-    pub fn new(settings: ExchangeSettings, clock: Clock, metrics: Arc<Metrics>) -> Result<Gateway, BuildError> {
+    pub fn new(
+        settings: ExchangeSettings,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Gateway, BuildError> {
         let live = Live::new(settings, None)?;
         let desk = Desk::new(live.settings.queue, live.limits());
         Ok(Gateway {
             turnstile: Arc::new(Turnstile::new(clock, desk)),
             health: Health::new(clock, live.breakers()),
-            hop: uuid::Uuid::now_v7().simple().to_string(),
+            hop: Hop::new(&uuid::Uuid::now_v7().simple().to_string()).expect("a UUID is plain text"),
             live: LiveSettings::from_pointee(live),
             clock,
             metrics,
@@ -85,7 +89,7 @@ impl Gateway {
     }
 
     /// The name by which a request of this very gateway is known when it comes back.
-    pub fn hop(&self) -> &str {
+    pub fn hop(&self) -> &Hop {
         &self.hop
     }
 

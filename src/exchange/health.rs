@@ -41,8 +41,9 @@ impl Health {
     pub(super) fn well(&self, targets: &[TargetId], now: Moment) -> Result<Vec<TargetId>, Moment> {
         let state = self.state.lock();
         let admitted = targets.iter().filter(|target| state.breakers.would_admit(target, now));
-        let (awake, resting): (Vec<TargetId>, Vec<TargetId>) =
-            admitted.cloned().partition(|target| state.resting.get(&target.provider).is_none_or(|until| *until <= now));
+        let (awake, resting): (Vec<TargetId>, Vec<TargetId>) = admitted
+            .cloned()
+            .partition(|target| state.resting.get(&target.provider).is_none_or(|until| *until <= now));
         if !awake.is_empty() {
             return Ok(awake);
         }

@@ -92,14 +92,14 @@ impl Gateway {
             headers: &request.headers,
             body: &request.body,
         };
-        let mut course = Course::new(&live, found, cost, priority, request.arrived);
+        let mut course = Course::new(&live, found, cost, priority, self.clock.now());
         loop {
             let ask = course.ask(self, self.clock.now())?;
             let mut reservation = self.turnstile.enter(ask).await.map_err(Fault::Refused)?;
             self.granted(&mut course, &reservation, trace);
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {
-                    let account = self.open_account(request, &call, reservation, trace);
+                    let account = self.open_account(request, &call, &begun, reservation, trace);
                     return Ok(answer_with(*begun, account, call.stream && !call.wants_usage, trace));
                 }
                 Attempted::FellSick => reservation.settle(Default::default()),
@@ -172,6 +172,7 @@ impl Gateway {
         self: &Arc<Self>,
         request: &Request,
         call: &crate::wire::Call,
+        begun: &Begun,
         reservation: Reservation,
         trace: &Trace,
     ) -> Account {
@@ -184,8 +185,8 @@ impl Gateway {
             estimate: trace.estimated.unwrap_or_default(),
             attempts: trace.attempts,
             arrived: request.arrived,
-            sent: self.clock.now(),
-            status: 200,
+            sent: begun.sent,
+            status: begun.status.as_u16(),
             first_byte: None,
             counted: Default::default(),
             reservation: Some(reservation),
@@ -223,11 +224,10 @@ struct Trace {
     last_failure: Option<(Outcome, TargetId)>,
 }
 
-fn answer_with(begun: Begun, mut account: Account, hide_usage: bool, trace: &Trace) -> Answer {
+fn answer_with(begun: Begun, account: Account, hide_usage: bool, trace: &Trace) -> Answer {
     let mut answer = Answer::new(AnswerBody::whole(Bytes::new()));
     *answer.status_mut() = begun.status;
     *answer.headers_mut() = headers::begun(&begun, trace);
-    account.status = begun.status.as_u16();
     *answer.body_mut() = AnswerBody::Relayed(Box::new(Relay::new(begun, account, hide_usage)));
     answer
 }

@@ -4,7 +4,7 @@
 use super::attempt::path_and_query;
 use super::{Answer, AnswerBody, Fault, Gateway};
 use crate::ids::RequestId;
-use crate::upstream::{self, FailureKind, RequestBody, UpstreamRequest};
+use crate::upstream::{FailureKind, RequestBody, UpstreamRequest, for_client, forwardable};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Gateway {
         let live = self.live.load_full();
         let provider = live.default_provider().ok_or(Fault::NoDefault)?;
         let upstream = live.upstream(provider).map(Arc::clone).ok_or(Fault::NoDefault)?;
-        let mut headers = upstream::forwardable(&request.headers, &self.hop);
+        let mut headers = forwardable(&request.headers, &self.hop);
         if let Ok(id) = HeaderValue::from_str(request.id.as_str()) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
@@ -53,14 +53,14 @@ impl Gateway {
         };
         self.metrics.passthrough.get_or_create(&[("provider", provider.to_string())]).inc();
         let reply = upstream.send(sent).await.map_err(|failure| Fault::NoAnswer {
-            timed_out: matches!(failure.kind(), FailureKind::TimedOut | FailureKind::Idle),
+            timed_out: matches!(failure.kind, FailureKind::TimedOut | FailureKind::Idle),
             attempts: 1,
         })?;
         let status = reply.status.as_u16();
         tracing::info!(request_id = %request.id, method = %request.method, %provider, status, "passed through");
         let mut answer = Answer::new(AnswerBody::Passed(reply.body));
         *answer.status_mut() = reply.status;
-        *answer.headers_mut() = reply.headers;
+        *answer.headers_mut() = for_client(&reply.headers);
         let name = HeaderName::from_static("x-tidegate-provider");
         if let Ok(value) = HeaderValue::from_str(provider.as_str()) {
             answer.headers_mut().insert(name, value);

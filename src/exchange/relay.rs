@@ -10,6 +10,8 @@ use crate::upstream::{Failure, ReplyBody};
 use crate::wire::{ErrorBody, Frame, Seen, SseDecoder, Tally, UsageScan, strip_null_usage};
 use bytes::Bytes;
 use futures_util::Stream;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -34,7 +36,11 @@ enum Shape {
         /// Whether a part of an event has gone out, whose rest has not.
         mid_event: bool,
     },
-    Plain(UsageScan),
+    Plain {
+        scan: UsageScan,
+        /// Bytes that are still to come, where the provider has said how many.
+        expected: Option<u64>,
+    },
 }
 
 impl Relay {
@@ -42,7 +48,9 @@ impl Relay {
     pub(super) fn new(begun: Begun, account: Account, hide_usage: bool) -> Relay {
         let mut ready = VecDeque::new();
         let shape = match begun.kind {
-            BegunKind::Plain => Shape::Plain(UsageScan::new()),
+            BegunKind::Plain => {
+                Shape::Plain { scan: UsageScan::new(), expected: content_length(&begun.headers) }
+            }
             BegunKind::Events { decoder, tally, read } => {
                 ready.extend(read.iter().filter_map(|(frame, seen)| shown(frame, *seen, hide_usage)));
                 Shape::Events { decoder: Some(decoder), tally, hide_usage, mid_event: false }
@@ -57,8 +65,15 @@ impl Relay {
     fn arrive(&mut self, chunk: Bytes) {
         self.account.first_byte();
         match &mut self.shape {
-            Shape::Plain(scan) => {
+            Shape::Plain { scan, expected } => {
                 scan.feed(&chunk);
+                if let Some(expected) = expected {
+                    *expected = expected.saturating_sub(chunk.len() as u64);
+                    if *expected == 0 {
+                        // Nobody asks for more once the announced length has gone out.
+                        self.account.close(Ending::Complete, scan.usage());
+                    }
+                }
                 self.ready.push_back(chunk);
             }
             Shape::Events { decoder, .. } => {
@@ -72,20 +87,27 @@ impl Relay {
 
     /// Makes every complete event ready, and notes what has been counted.
     fn drain_decoder(&mut self) {
-        let Shape::Events { decoder: Some(decoder), tally, hide_usage, mid_event } = &mut self.shape else { return };
+        let Shape::Events { decoder: Some(decoder), tally, hide_usage, mid_event } = &mut self.shape else {
+            return;
+        };
         while let Some(frame) = decoder.next() {
             let seen = see(tally, &frame);
             *mid_event = matches!(frame, Frame::Oversized(_));
             self.ready.extend(shown(&frame, seen, *hide_usage));
         }
-        self.account.counted(tally.output());
+        if tally.done() {
+            // Many clients hang up here and never ask for the end of the body.
+            self.account.close(Ending::Complete, tally.usage());
+        } else {
+            self.account.counted(tally.output());
+        }
     }
 
     /// The upstream has ended, well or not.
     fn end(&mut self, failure: Option<Failure>) -> Option<Failure> {
         self.over = true;
         match &mut self.shape {
-            Shape::Plain(scan) => match failure {
+            Shape::Plain { scan, .. } => match failure {
                 None => {
                     self.account.close(Ending::Complete, scan.usage());
                     None
@@ -98,7 +120,8 @@ impl Relay {
             Shape::Events { decoder, tally, mid_event, .. } => {
                 let rest = decoder.take().and_then(SseDecoder::finish);
                 // Some servers leave `[DONE]` out; one that has told its usage has said everything.
-                let complete = failure.is_none() && (tally.done() || tally.errored() || tally.usage().is_some());
+                let complete =
+                    failure.is_none() && (tally.done() || tally.errored() || tally.usage().is_some());
                 if complete {
                     self.ready.extend(rest);
                     let ending = if tally.errored() { Ending::BrokeOff } else { Ending::Complete };
@@ -111,6 +134,10 @@ impl Relay {
             }
         }
     }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The bytes of a frame that the client gets to see.
@@ -168,7 +195,7 @@ impl Stream for Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         let usage = match &self.shape {
-            Shape::Plain(scan) => scan.usage(),
+            Shape::Plain { scan, .. } => scan.usage(),
             Shape::Events { tally, .. } => tally.usage(),
         };
         self.account.close(Ending::ClientLeft, usage);

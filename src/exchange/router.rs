@@ -39,10 +39,11 @@ pub(super) fn priority(live: &Live, found: &Found, headers: &HeaderMap) -> Resul
     let of_route = || found.route.as_ref().and_then(|route| live.priorities.get(route)).copied();
     match headers.get(PRIORITY_HEADER) {
         None => Ok(of_route().unwrap_or_default()),
-        Some(value) => value.to_str().ok().and_then(Priority::from_name).ok_or(Fault::BadHeader {
-            name: PRIORITY_HEADER,
-            must_be: "interactive, normal or batch",
-        }),
+        Some(value) => value
+            .to_str()
+            .ok()
+            .and_then(Priority::from_name)
+            .ok_or(Fault::BadHeader { name: PRIORITY_HEADER, must_be: "interactive, normal or batch" }),
     }
 }
 
@@ -62,7 +63,8 @@ impl Course {
 
     /// What to ask of the desk: all targets of the plan that are not known to be sick.
     pub(super) fn ask(&self, gateway: &Gateway, now: Moment) -> Result<Ask, Fault> {
-        let targets = gateway.health.well(self.plan.remaining(), now).map_err(|until| Fault::AllSick { until })?;
+        let targets =
+            gateway.health.well(self.plan.remaining(), now).map_err(|until| Fault::AllSick { until })?;
         let choice = |target: TargetId| Choice { target, cost: self.cost };
         Ok(Ask {
             choices: targets.into_iter().map(choice).collect(),

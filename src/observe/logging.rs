@@ -18,11 +18,12 @@ pub fn start(settings: &LogSettings) -> Result<(), String> {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let started = if json {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     } else {
-        log.with_target(false).try_init()
+        log.try_init()
     };
     // Tests start several daemons in one process; the first has set up the log for all.
     drop(started);

@@ -22,7 +22,8 @@ const RATE_MIN: usize = 1_024;
 
 /// The client's own name for the request if it can be used in logs and headers, else a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> RequestId {
-    let usable = |id: &&str| !id.is_empty() && id.len() <= ID_MAX && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let usable =
+        |id: &&str| !id.is_empty() && id.len() <= ID_MAX && id.bytes().all(|byte| byte.is_ascii_graphic());
     match headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(usable) {
         Some(id) => RequestId::from(id),
         None => RequestId::from(format!("req_{}", uuid::Uuid::now_v7().simple())),
@@ -112,7 +113,11 @@ mod tests {
         let idle = Duration::from_secs(30);
         assert_eq!(deadline(at(0), at(0), 0, idle), at(30));
         assert_eq!(deadline(at(0), at(20), 20, idle), at(30), "a byte a second is no progress");
-        assert_eq!(deadline(at(0), at(20), 100 * RATE_MIN, idle), at(50), "silence counts from the last piece");
+        assert_eq!(
+            deadline(at(0), at(20), 100 * RATE_MIN, idle),
+            at(50),
+            "silence counts from the last piece"
+        );
     }
 
     #[test]

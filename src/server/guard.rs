@@ -69,7 +69,8 @@ fn is_ours(uri: &Uri, headers: &HeaderMap, hosts: &[String]) -> bool {
 
 /// Browsers put an Origin on what scripts and forms send, and Sec-Fetch-Site on everything.
 fn is_from_web_page(headers: &HeaderMap) -> bool {
-    let cross_site = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
+    let cross_site =
+        headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
     headers.contains_key(ORIGIN) || cross_site
 }
 
@@ -99,7 +100,13 @@ mod tests {
         assert!(check(&["[::1]:8433"], "/"));
         assert!(check(&["gate.example:80"], "/"));
         assert!(check(&["localhost"], "http://127.0.0.1:8433/v1"));
-        for foreign in [&["evil.example"][..], &[], &["localhost", "localhost"], &["localhost.evil.example"], &["\u{7f}"; 0]] {
+        for foreign in [
+            &["evil.example"][..],
+            &[],
+            &["localhost", "localhost"],
+            &["localhost.evil.example"],
+            &["\u{7f}"; 0],
+        ] {
             assert!(!check(foreign, "/"), "{foreign:?}");
         }
         assert!(!check(&["localhost"], "http://evil.example/v1"));

@@ -35,7 +35,8 @@ fn status(app: &App) -> Status {
     let store = app.vitals.store();
     let reload_error = app.vitals.reload_error();
     let providers = app.gateway.providers();
-    let sick = providers.iter().any(|provider| provider.breakers.values().any(|breaker| breaker.state == "open"));
+    let sick =
+        providers.iter().any(|provider| provider.breakers.values().any(|breaker| breaker.state == "open"));
     let health = match phase {
         Phase::Draining => Health::Fail,
         _ if sick || !store.healthy || reload_error.is_some() => Health::Warn,

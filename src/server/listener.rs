@@ -69,7 +69,9 @@ pub async fn bind(addresses: &[ListenAddress]) -> Result<Vec<Bound>, BindError> 
                 let address = with_port_of(&bound, *address);
                 match TcpListener::bind(address).await {
                     Ok(listener) => bound.push(Bound::Tcp(listener)),
-                    Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable && address.ip().is_loopback() => {
+                    Err(source)
+                        if source.kind() == io::ErrorKind::AddrNotAvailable && address.ip().is_loopback() =>
+                    {
                         absent = Some(BindError { address: BoundAddress::Tcp(address), source });
                     }
                     Err(source) => return Err(BindError { address: BoundAddress::Tcp(address), source }),
@@ -161,7 +163,9 @@ async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     if UnixStream::connect(path).await.is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());
     }
-    if std::fs::symlink_metadata(path).is_ok_and(|left| std::os::unix::fs::FileTypeExt::is_socket(&left.file_type())) {
+    if std::fs::symlink_metadata(path)
+        .is_ok_and(|left| std::os::unix::fs::FileTypeExt::is_socket(&left.file_type()))
+    {
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;

@@ -68,7 +68,7 @@ async fn pass(app: &App, id: &RequestId, path: String, request: axum::extract::R
     let (head, body) = request.into_parts();
     let body = match http_body::Body::size_hint(&body).exact() {
         Some(0) => RequestBody::Empty,
-        _ => RequestBody::Stream(Box::pin(streamed_body(body, &app.settings))),
+        length => RequestBody::Stream { bytes: Box::pin(streamed_body(body, &app.settings)), length },
     };
     let request = PassRequest {
         id: id.clone(),
