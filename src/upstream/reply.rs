@@ -93,3 +93,27 @@ impl fmt::Debug for ReplyBody {
         f.debug_struct("ReplyBody").field("ended", &self.body.is_none()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{StreamExt, stream};
+    use std::convert::Infallible;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_silence_since_the_last_bytes_counts() {
+        let chunks = stream::iter(0..5).then(|n| async move {
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            Ok::<_, Infallible>(Bytes::from(vec![n]))
+        });
+        let body = reqwest::Body::wrap_stream(chunks.chain(stream::pending()));
+        let mut body = ReplyBody::new(body, Duration::from_secs(60));
+        for n in 0..5 {
+            assert_eq!(body.next().await, Some(Ok(Bytes::from(vec![n]))));
+        }
+        let last = tokio::time::Instant::now();
+        assert_eq!(body.next().await, Some(Err(Failure::plain(FailureKind::Idle))));
+        assert_eq!(last.elapsed().as_secs(), 60);
+        assert_eq!(body.next().await, None);
+    }
+}
