@@ -1,5 +1,15 @@
 //! The one door to providers. Reports facts; others judge them.
 
+mod address;
+mod client;
+mod credential;
+mod failure;
+mod headers;
+mod reply;
 mod settings;
 
+pub use client::{BuildError, RequestBody, RequestBytes, Upstream, UpstreamRequest};
+pub use failure::{Failure, FailureKind};
+pub use headers::{Forwardable, Hop, for_client, forwardable};
+pub use reply::{Reply, ReplyBody};
 pub use settings::{AuthScheme, Credential, UpstreamSettings};

@@ -1,0 +1,244 @@
+//! Which headers pass between client and provider.
+//!
+//! Invariants: no credential of a client reaches a provider, configured key or not; no header that belongs to
+//! one connection reaches another.
+
+use http::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, HeaderName, HeaderValue};
+
+const HOP: HeaderName = HeaderName::from_static("x-tidegate-hop");
+
+/// Gateways in a row before a request is taken for one that goes round in circles. Two or three are sane.
+const HOPS_MAX: usize = 8;
+
+/// The name of this process towards other gateways, so that a provider that leads back here is noticed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop(HeaderValue);
+
+impl Hop {
+    /// A name that no other process has. `None` if it does not fit into a header.
+    pub fn new(id: &str) -> Option<Hop> {
+        HeaderValue::from_str(id).ok().map(Hop)
+    }
+
+    /// Whether a client's request has been here before, or has gone through too many gateways.
+    pub fn has_seen(&self, headers: &HeaderMap) -> bool {
+        let hops = headers.get_all(HOP);
+        hops.iter().any(|hop| *hop == self.0) || hops.iter().count() >= HOPS_MAX
+    }
+}
+
+/// Request headers that may go to a provider. The empty ones are for requests of our own.
+#[derive(Clone, Debug, Default)]
+pub struct Forwardable(HeaderMap);
+
+impl Forwardable {
+    /// Sets a header in the place of the client's.
+    pub fn insert(&mut self, name: HeaderName, value: HeaderValue) {
+        self.0.insert(name, value);
+    }
+
+    /// The headers.
+    pub fn as_map(&self) -> &HeaderMap {
+        &self.0
+    }
+
+    pub(super) fn into_map(self) -> HeaderMap {
+        self.0
+    }
+}
+
+/// What of a client's request headers may go to a provider. The client's own credentials never do: a provider
+/// without a configured key gets none, because a client that talks to us did not mean its key for whoever
+/// happens to serve it. Answers are asked for unencoded, because usage is read from them.
+pub fn forwardable(client: &HeaderMap, hop: &Hop) -> Forwardable {
+    let mut headers = filter(client, |name| !stays_here(name));
+    for seen in client.get_all(HOP).iter().take(HOPS_MAX).chain([&hop.0]) {
+        headers.append(HOP, seen.clone());
+    }
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    Forwardable(headers)
+}
+
+/// What of a provider's answer headers may go to the client. Cookies and promises about other ports are
+/// between the provider and us; names of our own cannot be forged.
+pub fn for_client(provider: &HeaderMap) -> HeaderMap {
+    filter(provider, |name| {
+        !name.starts_with("x-tidegate-")
+            && !matches!(name, "set-cookie" | "alt-svc" | "strict-transport-security")
+    })
+}
+
+/// What remains without the headers of the connection, and those that `Connection` names.
+pub(super) fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
+    filter(headers, |_| true)
+}
+
+fn filter(headers: &HeaderMap, keep: impl Fn(&str) -> bool) -> HeaderMap {
+    let named: Vec<&str> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    let of_connection =
+        |name: &str| is_hop_by_hop(name) || named.iter().any(|n| n.eq_ignore_ascii_case(name));
+    let mut kept = HeaderMap::with_capacity(headers.len() + 2);
+    for (name, value) in headers {
+        if !of_connection(name.as_str()) && keep(name.as_str()) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1>, and the older ones still in use.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+fn stays_here(name: &str) -> bool {
+    let credential = matches!(name, "authorization" | "x-api-key" | "api-key" | "x-goog-api-key" | "cookie");
+    // They name an account of the client's, which the configured key does not belong to.
+    let account = matches!(name, "openai-organization" | "openai-project");
+    // Of the connection or of the body as the client sent it; the ones for the provider are made anew.
+    let framing = matches!(name, "host" | "content-length" | "accept-encoding" | "expect");
+    let about_client = matches!(name, "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-");
+    credential || account || framing || about_client || name.starts_with("x-tidegate-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        lines.iter().map(line).collect()
+    }
+
+    fn show(headers: &HeaderMap) -> Vec<String> {
+        let line =
+            |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
+        let mut lines: Vec<String> = headers.iter().map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    fn hop(id: &str) -> Hop {
+        Hop::new(id).unwrap()
+    }
+
+    #[test]
+    fn nothing_of_the_clients_own_reaches_a_provider() {
+        let client = headers(&[
+            ("authorization", "Bearer theirs"),
+            ("x-api-key", "theirs"),
+            ("api-key", "theirs"),
+            ("x-goog-api-key", "theirs"),
+            ("cookie", "theirs"),
+            ("openai-organization", "theirs"),
+            ("openai-project", "theirs"),
+            ("host", "localhost"),
+            ("content-length", "5"),
+            ("accept-encoding", "gzip, br"),
+            ("expect", "100-continue"),
+            ("forwarded", "for=1"),
+            ("x-real-ip", "1"),
+            ("x-forwarded-for", "1"),
+            ("x-forwarded-anything", "1"),
+            ("x-tidegate-priority", "batch"),
+            ("proxy-authorization", "theirs"),
+            ("content-type", "application/json"),
+            ("user-agent", "sdk/1"),
+            ("anthropic-beta", "a"),
+            ("anthropic-beta", "b"),
+            ("x-request-id", "r"),
+        ]);
+        assert_eq!(
+            show(forwardable(&client, &hop("me")).as_map()),
+            [
+                "accept-encoding: identity",
+                "anthropic-beta: a",
+                "anthropic-beta: b",
+                "content-type: application/json",
+                "user-agent: sdk/1",
+                "x-request-id: r",
+                "x-tidegate-hop: me",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_belongs_to_a_connection_stays_on_it() {
+        let lines = headers(&[
+            ("connection", "close, X-Secret"),
+            ("connection", "x-other"),
+            ("x-secret", "1"),
+            ("x-other", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "x"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authenticate", "Basic"),
+            ("x-kept", "1"),
+        ]);
+        assert_eq!(show(&for_client(&lines)), ["x-kept: 1"]);
+        assert_eq!(show(&without_hop_by_hop(&lines)), ["x-kept: 1"]);
+        let kept = ["accept-encoding: identity", "x-kept: 1", "x-tidegate-hop: me"];
+        assert_eq!(show(forwardable(&lines, &hop("me")).as_map()), kept);
+    }
+
+    #[test]
+    fn a_client_gets_the_providers_headers_but_no_cookies_and_no_forged_names() {
+        let provider = headers(&[
+            ("content-type", "text/event-stream"),
+            ("x-request-id", "r"),
+            ("x-ratelimit-remaining-tokens", "7"),
+            ("set-cookie", "__cf_bm=1"),
+            ("alt-svc", "h3=\":443\""),
+            ("strict-transport-security", "max-age=1"),
+            ("x-tidegate-provider", "forged"),
+        ]);
+        assert_eq!(
+            show(&for_client(&provider)),
+            ["content-type: text/event-stream", "x-ratelimit-remaining-tokens: 7", "x-request-id: r"]
+        );
+    }
+
+    #[test]
+    fn a_request_that_comes_round_is_recognised_through_any_gateway() {
+        let (a, b) = (hop("a"), hop("b"));
+        let through_a = forwardable(&HeaderMap::new(), &a);
+        let through_b = forwardable(through_a.as_map(), &b);
+        assert!(a.has_seen(through_b.as_map()));
+        assert!(!hop("c").has_seen(through_b.as_map()));
+        assert!(!a.has_seen(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn too_many_gateways_count_as_a_circle() {
+        let mut through = HeaderMap::new();
+        for n in 0..HOPS_MAX {
+            assert!(!hop("me").has_seen(&through), "after {n}");
+            through = forwardable(&through, &hop(&n.to_string())).into_map();
+        }
+        assert!(hop("me").has_seen(&through));
+    }
+}
