@@ -148,7 +148,7 @@ fn a_file_is_read_from_where_it_is_named() {
     assert_eq!(read(Some(&path), &env(&[])).unwrap_err().exit_code(), 78);
     std::fs::write(&path, [0xff]).unwrap();
     assert!(matches!(read(Some(&path), &env(&[])), Err(ConfigError::NotText(_))));
-    std::fs::write(&path, "#".repeat(CONFIG_MAX as usize + 1)).unwrap();
+    std::fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
     assert!(matches!(read(Some(&path), &env(&[])), Err(ConfigError::NotText(_))));
     assert_eq!(read(Some(directory.path()), &env(&[])).unwrap_err().exit_code(), 74);
 }

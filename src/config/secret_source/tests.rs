@@ -6,10 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 const KEY: &str = "sk-canary-5177";
 
 fn key_file(content: &str, mode: u32) -> (tempfile::TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("key");
-    std::fs::write(&path, content).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    std::fs::write(&path, content).expect("a file in it");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a mode of our own file");
     (directory, path)
 }
 
