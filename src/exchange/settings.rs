@@ -22,6 +22,9 @@ pub struct Provider {
     /// Models known to be its own. May be empty: then it serves what is named with its prefix, and
     /// everything if it is the only or the default provider.
     pub models: Vec<ModelName>,
+    /// Prefixes of model names that are known to be this provider's, such as `claude-`: for a model that no
+    /// route and nobody's `models` names. Of several that fit, the longest tells.
+    pub claims: Vec<String>,
 }
 
 /// A public model name and its targets.
@@ -36,7 +39,7 @@ pub struct Route {
 }
 
 /// Everything that a reload may change for exchanges to come.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExchangeSettings {
     /// The accounts.
     pub providers: Vec<Provider>,
@@ -50,4 +53,17 @@ pub struct ExchangeSettings {
     pub retry: RetryPolicy,
     /// Output tokens reserved for a call that names no cap.
     pub output_guess: u32,
+}
+
+impl Default for ExchangeSettings {
+    fn default() -> Self {
+        ExchangeSettings {
+            providers: Vec::new(),
+            routes: Vec::new(),
+            default_provider: None,
+            queue: QueueSettings::default(),
+            retry: RetryPolicy::default(),
+            output_guess: 1_024,
+        }
+    }
 }

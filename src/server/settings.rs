@@ -1,6 +1,6 @@
 //! Where the gateway listens and what it accepts.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,4 +32,23 @@ pub struct ServerSettings {
     pub connections_max: usize,
     /// How long a drain waits for exchanges to end.
     pub drain: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        let port = 8433;
+        ServerSettings {
+            listen: vec![
+                ListenAddress::Tcp((Ipv4Addr::LOCALHOST, port).into()),
+                ListenAddress::Tcp((Ipv6Addr::LOCALHOST, port).into()),
+            ],
+            workers: 0,
+            hosts: Vec::new(),
+            body_max: 32 << 20,
+            head_timeout: Duration::from_secs(30),
+            body_idle_timeout: Duration::from_secs(30),
+            connections_max: 4_096,
+            drain: Duration::from_secs(25),
+        }
+    }
 }

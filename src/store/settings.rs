@@ -11,3 +11,9 @@ pub struct StoreSettings {
     /// The shortest time between two checkpoints.
     pub checkpoint_every: Duration,
 }
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        StoreSettings { path: None, checkpoint_every: Duration::from_secs(1) }
+    }
+}

@@ -1,0 +1,199 @@
+//! What a reload changes, in words, and what of it only a restart can change.
+//!
+//! Invariant: names keys and providers, never a value, so that no key gets into a log.
+
+use super::settings::Settings;
+use crate::exchange::{Provider, Route};
+
+/// The difference between two configurations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Keys whose new values hold only after a restart.
+    pub restart_needed: Vec<&'static str>,
+    /// Every other change, one phrase each: `provider openai: limits changed`.
+    pub summary: Vec<String>,
+}
+
+impl Changes {
+    /// Whether the two configurations mean the same.
+    pub fn is_empty(&self) -> bool {
+        self.restart_needed.is_empty() && self.summary.is_empty()
+    }
+}
+
+/// What changes when `new` takes the place of `old`.
+pub fn diff(old: &Settings, new: &Settings) -> Changes {
+    let mut changes = Changes { restart_needed: restart_needed(old, new), summary: Vec::new() };
+    let say = &mut changes.summary;
+    let (was, is) = (&old.exchange, &new.exchange);
+    each(
+        &was.providers,
+        &is.providers,
+        |provider| provider.id.as_str(),
+        |name, pair| match pair {
+            Pair::Added => say.push(format!("provider {name}: added")),
+            Pair::Removed => say.push(format!("provider {name}: removed")),
+            Pair::Both(was, is) => {
+                let parts = provider_parts(was, is);
+                say.extend(parts.into_iter().map(|part| format!("provider {name}: {part} changed")));
+            }
+        },
+    );
+    each(
+        &was.routes,
+        &is.routes,
+        |route| route.name.as_str(),
+        |name, pair| match pair {
+            Pair::Added => say.push(format!("route {name}: added")),
+            Pair::Removed => say.push(format!("route {name}: removed")),
+            Pair::Both(was, is) => {
+                let parts = route_parts(was, is);
+                say.extend(parts.into_iter().map(|part| format!("route {name}: {part} changed")));
+            }
+        },
+    );
+    let others = [
+        ("default provider", was.default_provider != is.default_provider),
+        ("queue", was.queue != is.queue),
+        ("retry", was.retry != is.retry),
+        ("estimate", was.output_guess != is.output_guess),
+        ("log level", old.log.level != new.log.level),
+        ("log format", old.log.format != new.log.format),
+        ("checkpoints", old.store.checkpoint_every != new.store.checkpoint_every),
+    ];
+    say.extend(named_changes(others).into_iter().map(|part| format!("{part} changed")));
+    changes
+}
+
+fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    let (was, is) = (&old.server, &new.server);
+    named_changes([
+        ("server.listen", was.listen != is.listen),
+        ("server.workers", was.workers != is.workers),
+        ("server.hosts", was.hosts != is.hosts),
+        ("server.body_max", was.body_max != is.body_max),
+        ("server.head_timeout", was.head_timeout != is.head_timeout),
+        ("server.body_idle_timeout", was.body_idle_timeout != is.body_idle_timeout),
+        ("server.connections_max", was.connections_max != is.connections_max),
+        ("server.drain", was.drain != is.drain),
+        ("store.path", old.store.path != new.store.path),
+    ])
+}
+
+fn provider_parts(was: &Provider, is: &Provider) -> Vec<&'static str> {
+    let (before, after) = (&was.upstream, &is.upstream);
+    let timeouts = |provider: &Provider| {
+        let upstream = &provider.upstream;
+        (upstream.connect_timeout, upstream.first_byte_timeout, upstream.idle_timeout)
+    };
+    named_changes([
+        ("dialect", was.family != is.family),
+        ("address", before.base_url != after.base_url),
+        ("key", before.credential != after.credential),
+        ("timeouts", timeouts(was) != timeouts(is)),
+        ("limits", was.limits != is.limits),
+        ("breaker", was.breaker != is.breaker),
+        ("models", was.models != is.models || was.claims != is.claims),
+    ])
+}
+
+fn route_parts(was: &Route, is: &Route) -> Vec<&'static str> {
+    named_changes([("targets", was.targets != is.targets), ("priority", was.priority != is.priority)])
+}
+
+fn named_changes<const N: usize>(parts: [(&'static str, bool); N]) -> Vec<&'static str> {
+    parts.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
+}
+
+enum Pair<'a, T> {
+    Added,
+    Removed,
+    Both(&'a T, &'a T),
+}
+
+/// Pairs up what has the same name: first what was, in its order, then what is new.
+fn each<'a, T>(
+    old: &'a [T],
+    new: &'a [T],
+    name: impl Fn(&T) -> &str,
+    mut say: impl FnMut(&str, Pair<'a, T>),
+) {
+    let find = |list: &'a [T], wanted: &str| list.iter().find(|item| name(item) == wanted);
+    for was in old {
+        match find(new, name(was)) {
+            Some(is) => say(name(was), Pair::Both(was, is)),
+            None => say(name(was), Pair::Removed),
+        }
+    }
+    for is in new.iter().filter(|is| find(old, name(is)).is_none()) {
+        say(name(is), Pair::Added);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::env::Env;
+    use super::super::load::load;
+    use super::*;
+
+    const BASE: &str = "
+        [provider.openai]
+        api_key = 'sk-canary-1'
+        [provider.local]
+        base_url = 'http://127.0.0.1:8000/v1'
+        [route.a]
+        targets = ['openai/a']
+    ";
+
+    fn check(change: impl Fn(&str) -> String, restart: &[&str], summary: &[&str]) {
+        let load = |text: &str| load(text, "a.toml", &Env::from_pairs([("HOME", "/home/a")])).unwrap();
+        let changes = diff(&load(BASE), &load(&change(BASE)));
+        assert_eq!(changes.restart_needed, restart);
+        assert_eq!(changes.summary, summary);
+        assert!(!format!("{changes:?}").contains("canary"));
+    }
+
+    #[test]
+    fn nothing_changed_is_nothing_said() {
+        check(|text| format!("{text}\n# another comment"), &[], &[]);
+    }
+
+    #[test]
+    fn what_a_reload_can_change_is_told_by_name_and_never_by_value() {
+        check(|text| text.replace("sk-canary-1", "sk-canary-2"), &[], &["provider openai: key changed"]);
+        check(
+            |text| {
+                text.replace("[provider.local]", "limits = { concurrent = 2 }\n[provider.near]")
+                    .replace("[route.a]", "[route.b]")
+            },
+            &[],
+            &[
+                "provider openai: limits changed",
+                "provider local: removed",
+                "provider near: added",
+                "route a: removed",
+                "route b: added",
+            ],
+        );
+        check(
+            |text| {
+                format!(
+                    "{text}\npriority = 'batch'\n[queue]\nmax_depth = 1\n[store]\ncheckpoint_every = '2s'"
+                )
+            },
+            &[],
+            &["route a: priority changed", "queue changed", "checkpoints changed"],
+        );
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_told_apart() {
+        check(
+            |text| {
+                format!("{text}\n[server]\nworkers = 2\nlisten = ['127.0.0.1:1']\n[store]\nenabled = false")
+            },
+            &["server.listen", "server.workers", "store.path"],
+            &[],
+        );
+    }
+}
