@@ -49,12 +49,15 @@ impl Account {
                 return Err(Refusal::limited(too_large(model, kind, bucket.limit(), cost), kind.word()));
             }
         }
-        for (kind, cost) in costs {
-            let Some(bucket) = self.bucket(kind) else { continue };
-            let wait = bucket.wait_for(cost);
-            if !wait.is_zero() {
-                return Err(reached(model, kind, bucket, cost, wait));
-            }
+        // The longest wait is told, or whoever waited for one bucket would then meet the other.
+        let waits = costs.into_iter().filter_map(|(kind, cost)| {
+            let bucket = self.bucket(kind)?;
+            Some((bucket.wait_for(cost), kind, bucket, cost))
+        });
+        if let Some((wait, kind, bucket, cost)) = waits.max_by_key(|(wait, ..)| *wait)
+            && !wait.is_zero()
+        {
+            return Err(reached(model, kind, bucket, cost, wait));
         }
         for (bucket, (_, cost)) in [&mut self.requests, &mut self.tokens].into_iter().zip(costs) {
             if let Some(bucket) = bucket {
@@ -201,16 +204,19 @@ mod tests {
 
     #[test]
     fn whoever_waits_as_told_is_admitted() {
-        let mut account = Account::open(&limits(7, 1_000, 99), Moment::START);
-        let mut now = Moment::START;
-        for _ in 0..50 {
-            while let Err(refusal) = account.admit("sim", 333, now) {
+        let mut account = Account::open(&limits(7, 1_000, 1), Moment::START);
+        let (mut now, mut refused) = (Moment::START, 0);
+        for cost in (1..=1_000).step_by(37) {
+            if let Err(refusal) = account.admit("sim", cost, now) {
+                refused += 1;
                 let wait = refusal.wait().expect("a refusal says when");
-                assert!(account.admit("sim", 333, now).is_err());
+                assert!(account.admit("sim", cost, now + (wait - Duration::from_millis(1))).is_err());
                 now = now + wait;
-                assert!(account.admit("sim", 333, now).is_ok(), "{refusal:?}");
+                assert!(account.admit("sim", cost, now).is_ok(), "{refusal:?}");
             }
+            account.leave();
         }
+        assert!(refused > 10);
     }
 
     #[test]

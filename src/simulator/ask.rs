@@ -275,7 +275,9 @@ fn shape(chat: &Chat, messages: &[Message]) -> Result<Shape, Refusal> {
 fn choices(n: Option<i64>) -> Result<usize, Refusal> {
     let n = at_least_one("n", n.unwrap_or(1))?;
     usize::try_from(n).ok().filter(|n| *n <= CHOICES_MAX).ok_or_else(|| {
-        let message = format!("Invalid 'n': integer above maximum value. Expected a value <= {CHOICES_MAX}, but got {n} instead.");
+        let message = format!(
+            "Invalid 'n': integer above maximum value. Expected a value <= {CHOICES_MAX}, but got {n} instead."
+        );
         Refusal::parameter("n", "integer_above_max_value", message)
     })
 }

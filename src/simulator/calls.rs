@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 use super::routes::EndsLater;
 use super::visit::{Ending, Visit};
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -133,6 +133,10 @@ pub(super) async fn read_visited(visit: &Visit, body: Body, max: usize) -> Resul
 
 /// Reads a whole body of at most `max` bytes.
 pub(super) async fn read_body(body: Body, max: usize) -> Result<Bytes, Refusal> {
+    // A length that is told in advance is judged in advance.
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|told| told > max) {
+        return Err(Refusal::too_large(max));
+    }
     match Limited::new(body, max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Refusal::too_large(max)),

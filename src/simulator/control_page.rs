@@ -3,6 +3,7 @@
 //! `GET /control` shows `{faults, limits, stats}`; `PATCH` or `POST` with some of `faults` and `limits` changes just those;
 //! `POST /control/release` lets `{"count": n}` held requests go (all without a body); `POST /control/reset` starts over.
 
+use super::ask::read;
 use super::calls::read_body;
 use super::refusal::Refusal;
 use super::shared::Shared;
@@ -49,8 +50,7 @@ async fn show(State(shared): State<Arc<Shared>>) -> Json<Value> {
 
 async fn change(State(shared): State<Arc<Shared>>, body: Body) -> Result<Json<Value>, Refusal> {
     let body = read_body(body, BODY_MAX).await?;
-    let change: Change =
-        serde_json::from_slice(&body).map_err(|error| Refusal::invalid(error.to_string()))?;
+    let change: Change = read_object(&body)?;
     // The limits are judged first and set last, so that a mistake in either changes nothing.
     let limits = merge(&shared.limits(), &change.limits)?;
     if !change.faults.is_empty() {
@@ -60,6 +60,12 @@ async fn change(State(shared): State<Arc<Shared>>, body: Body) -> Result<Json<Va
         shared.retune(limits);
     }
     Ok(show(State(shared)).await)
+}
+
+/// Reads an object. Without the detour an array would do for an object whose keys are all optional.
+fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let object: Map<String, Value> = read(body)?;
+    serde_json::from_value(Value::Object(object)).map_err(|error| Refusal::invalid(error.to_string()))
 }
 
 /// The value with some of its keys replaced.
@@ -76,8 +82,7 @@ async fn release(State(shared): State<Arc<Shared>>, body: Body) -> Result<Json<V
     let count = match body.is_empty() {
         true => usize::MAX,
         false => {
-            let release: Release =
-                serde_json::from_slice(&body).map_err(|error| Refusal::invalid(error.to_string()))?;
+            let release: Release = read_object(&body)?;
             release.count
         }
     };

@@ -1,0 +1,25 @@
+//! The simulated provider over real sockets, as a client sees it.
+//!
+//! - `world`: a simulator on port 0 and a client
+//! - `chat`, `completions`, `embeddings`: what is answered
+//! - `errors`: what is refused, and how
+//! - `limits`: what is enforced
+//! - `faults`: how answers fail
+//! - `streams`: how streams break
+//! - `holds`: who waits inside, and how they are let go
+//! - `control_page`: the same over HTTP
+//! - `passing`: files, speech, echo
+
+#![allow(clippy::unwrap_used, reason = "a world that cannot be made fails the test")]
+
+mod chat;
+mod completions;
+mod control_page;
+mod embeddings;
+mod errors;
+mod faults;
+mod holds;
+mod limits;
+mod passing;
+mod streams;
+mod world;
