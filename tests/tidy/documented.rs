@@ -103,11 +103,18 @@ fn keys_are_documented(raw: &[&Source], example: &str) -> Vec<Violation> {
         .collect()
 }
 
-/// The fields of the structs of a raw file, under the names that the file uses: (path, key, line).
+/// The keys of a raw file, under the names that the file uses: (path, key, line). They stand as the fields of
+/// a struct or in the `section!` that makes one.
 fn config_keys(source: &Source) -> Vec<(String, String, usize)> {
     let mut keys = Vec::new();
-    for at in (0..source.code.len()).filter(|at| source.at(*at) == "struct" && !source.in_test[*at]) {
-        let Some(open) = (at..source.code.len()).find(|at| ["{", "(", ";"].contains(&source.at(*at))) else {
+    for at in (0..source.code.len()).filter(|at| !source.in_test[*at]) {
+        let inside = match (source.at(at), source.at(at + 1)) {
+            ("struct", _) => at,
+            ("section", "!") => at + 3,
+            _ => continue,
+        };
+        let Some(open) = (inside..source.code.len()).find(|at| ["{", "(", ";"].contains(&source.at(*at)))
+        else {
             break;
         };
         if source.at(open) == "{" {
@@ -229,6 +236,16 @@ mod tests {
                 "src/config/raw.rs:2: key `listen` is not shown in config/tidegate.toml",
                 "src/config/raw.rs:3: key `max_wait` is not shown in config/tidegate.toml",
             ]
+        );
+    }
+
+    #[test]
+    fn keys_declared_by_a_macro_are_seen() {
+        let raw = "macro_rules! section { ($($key:ident: $type:ty,)*) => { struct S { $($key: $type,)* } }; }\n\
+                   section! {\n /// `[server]`.\n RawServer { listen: Vec<A, B>, drain: Duration, }\n}";
+        assert_eq!(
+            found(&[("src/config/raw.rs", raw)], &[(EXAMPLE, "[server]\nlisten = []")]),
+            ["src/config/raw.rs:4: key `drain` is not shown in config/tidegate.toml",]
         );
     }
 

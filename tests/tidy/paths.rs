@@ -25,6 +25,11 @@ pub(crate) fn module_of(path: &str) -> Vec<String> {
     if matches!(parts.last().map(String::as_str), Some("mod" | "lib" | "main")) {
         parts.pop();
     }
+    // `foo_tests.rs` is `#[cfg(test)] #[path = "foo_tests.rs"] mod tests;` inside of `foo`.
+    if let Some(tested) = parts.last().and_then(|last| last.strip_suffix("_tests")).map(str::to_owned) {
+        parts.pop();
+        parts.extend([tested, "tests".to_owned()]);
+    }
     parts
 }
 
@@ -210,6 +215,11 @@ mod tests {
     #[test]
     fn supers_climb_from_files_folders_and_inline_modules() {
         check("src/admission/desk.rs", "use super::super::wire::X;", &["1:crate::wire::X"]);
+        check(
+            "src/admission/desk_tests.rs",
+            "use super::super::queue::Q;",
+            &["1:crate::admission::queue::Q"],
+        );
         check("src/admission/mod.rs", "use super::wire;", &["1:crate::wire"]);
         check(
             "src/clock.rs",
