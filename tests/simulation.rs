@@ -12,7 +12,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::num::NonZeroU32;
 use std::time::Duration;
-use tidegate::admission::{Ask, Choice, Cost, Desk, Effect, Grant, Limits, Priority, QueueSettings, Ticket, Why};
+use tidegate::admission::{
+    Ask, Choice, Cost, Desk, Effect, Grant, Limits, Priority, QueueSettings, Ticket, Why,
+};
 use tidegate::ids::{ModelName, ProviderId, TargetId};
 use tidegate::routing::{BreakerPolicy, Breakers, Next, Outcome, Plan, RetryPolicy, Window};
 use tidegate::units::{Moment, Tokens, WallTime};

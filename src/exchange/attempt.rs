@@ -165,7 +165,13 @@ fn headers(sendable: &Sendable<'_>, gateway: &Gateway) -> Forwardable {
 fn failed(failure: &Failure) -> Failed {
     let outcome = match failure.kind {
         FailureKind::TimedOut | FailureKind::Idle => Outcome::TimedOut,
-        _ => Outcome::Unreachable,
+        // Nothing was sent: the target is not to blame.
+        FailureKind::Path | FailureKind::ClientBody => Outcome::Rejected,
+        FailureKind::Dns
+        | FailureKind::Connect
+        | FailureKind::Tls
+        | FailureKind::Reset
+        | FailureKind::Protocol => Outcome::Unreachable,
     };
     Failed { outcome, answer: None }
 }
@@ -200,7 +206,7 @@ async fn refused(gateway: &Gateway, reply: Reply) -> Failed {
         }
     }
     let error = ProviderError::read(&bytes);
-    let wait = retry_after(&headers, &error.message, gateway.clock.wall());
+    let wait = retry_after(&headers, &String::from_utf8_lossy(&bytes), gateway.clock.wall());
     let outcome = judge(status, &facts(&error), error.retry_delay.or(wait));
     Failed { outcome, answer: Some(GivenBack { status, headers: for_client(&headers), body: bytes.into() }) }
 }

@@ -29,6 +29,10 @@ pub use relay::Relay;
 pub use settings::{ExchangeSettings, Provider, Route};
 pub use turnstile::{Reservation, Turnstile};
 
+// The words in which the server speaks to the exchange.
+pub use crate::upstream::{Hop, RequestBody};
+pub use crate::wire::{ErrorBody, Surface, recognise};
+
 use crate::dialect::Dialect;
 use crate::ids::{RequestId, TargetId};
 use crate::routing::{Next, Outcome, Window};

@@ -1,8 +1,7 @@
 //! Why a request is turned away before it becomes an exchange, in OpenAI's shape.
 
-use crate::exchange::AnswerBody;
+use crate::exchange::{AnswerBody, ErrorBody};
 use crate::observe::Metrics;
-use crate::wire::ErrorBody;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};

@@ -1,0 +1,7 @@
+//! The gateway over real sockets: a daemon on a free port in front of simulated providers.
+//!
+//! - `world`: the daemon, its providers and a client for them.
+//! - `answers`: what comes back, plain and streamed, and in which headers.
+
+mod answers;
+mod world;
