@@ -23,6 +23,7 @@ const EXCHANGES: usize = 120;
 const PROVIDERS: [&str; 3] = ["a", "b", "c"];
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a person chooses the seeds by variables")]
 fn nothing_leaks_and_nobody_is_forgotten_in_any_seed() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match number("SIMULATION_SEED") {

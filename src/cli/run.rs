@@ -1,14 +1,10 @@
 //! `tidegate run`: starts the gateway and says, in a few lines, what it found and how to try it.
 
 use super::terminal::{config_error, say, with_causes};
-use crate::config::{Env, Loaded};
+use crate::config::{self, Env, ListenAddress, Loaded};
 use crate::daemon::{self, Daemon, Ended, Source};
-use crate::observe;
-use crate::server::{BoundAddress, ListenAddress};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 /// How to start.
 #[derive(Debug, Default, clap::Args)]
@@ -17,21 +13,8 @@ pub(super) struct RunArguments {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Listen here instead of where the configuration says: HOST:PORT or unix:/PATH. May be repeated.
-    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = config::loopback_address)]
     listen: Vec<ListenAddress>,
-}
-
-/// Addresses beyond this machine have to stand in the configuration, beside the permission for them.
-fn listen_address(text: &str) -> Result<ListenAddress, String> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        return Ok(ListenAddress::Unix(path.into()));
-    }
-    let address =
-        SocketAddr::from_str(text).map_err(|_| "not HOST:PORT, with HOST as a number".to_owned())?;
-    if !address.ip().is_loopback() {
-        return Err("only loopback addresses here; set `listen` and `allow_remote` under [server]".to_owned());
-    }
-    Ok(ListenAddress::Tcp(address))
 }
 
 pub(super) fn run(arguments: RunArguments) -> ExitCode {
@@ -40,7 +23,7 @@ pub(super) fn run(arguments: RunArguments) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return config_error(&error, &source.env),
     };
-    if let Err(error) = observe::start_logging(&loaded.settings.log) {
+    if let Err(error) = daemon::start_logging(&loaded.settings.log) {
         say(&format!("tidegate: the log filter cannot be read: {error}"));
         return ExitCode::from(78);
     }
@@ -103,8 +86,7 @@ fn greet(daemon: &Daemon, origin: &str, notes: &[String]) {
     for address in daemon.addresses() {
         say(&format!("  listening on {address}"));
     }
-    let tcp = daemon.addresses().iter().find(|address| matches!(address, BoundAddress::Tcp(_)));
-    if let Some(address) = tcp {
+    if let Some(address) = daemon.url() {
         let model = example_model(daemon);
         say(&format!(
             "  try: curl {address}/v1/chat/completions -H 'content-type: application/json' \

@@ -1,13 +1,11 @@
 //! `tidegate simulate`: the built-in provider alone, to try clients and limits against.
 
 use super::terminal::say;
-use crate::observe::{self, LogSettings};
+use crate::config::Env;
+use crate::daemon::{self, Simulation};
 use crate::secret::Secret;
-use crate::simulator::{self, SimulatedLimits, SimulatorSettings};
-use crate::tasks::Tasks;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use tokio::net::TcpListener;
 
 /// What to simulate. Delays and faults are set while it runs, at `/control`.
 #[derive(Debug, clap::Args)]
@@ -27,18 +25,26 @@ pub(super) struct SimulateArguments {
     /// Requests at a time that are allowed; 0 is no limit.
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     concurrent: u64,
-    /// The key that clients must bring, from a variable so that it is in no process list.
-    #[arg(long, env = "TIDEGATE_SIMULATOR_KEY", hide_env_values = true, hide = true)]
-    key: Option<String>,
     /// What answers and errors are derived from.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 }
 
+/// The key that clients must bring, if any. A variable, because arguments stand in the process list.
+const KEY_VARIABLE: &str = "TIDEGATE_SIMULATOR_KEY";
+
 pub(super) fn run(arguments: &SimulateArguments) -> ExitCode {
-    if let Err(error) = observe::start_logging(&LogSettings::default()) {
-        say(&format!("tidegate: {error}"));
-    }
+    let env = Env::of_process();
+    let limit = |number: u64| (number > 0).then_some(number);
+    let simulation = Simulation {
+        listen: arguments.listen,
+        models: arguments.models.clone(),
+        requests_per_minute: limit(arguments.requests_per_minute),
+        tokens_per_minute: limit(arguments.tokens_per_minute),
+        concurrent: limit(arguments.concurrent),
+        key: env.get(KEY_VARIABLE).map(|key| Secret::new(key.to_owned())),
+        seed: arguments.seed,
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -46,7 +52,7 @@ pub(super) fn run(arguments: &SimulateArguments) -> ExitCode {
             return ExitCode::from(71);
         }
     };
-    match runtime.block_on(simulate(arguments)) {
+    match runtime.block_on(daemon::simulate(simulation, |address| greet(arguments, address))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("tidegate: cannot listen on {}: {error}", arguments.listen));
@@ -55,38 +61,12 @@ pub(super) fn run(arguments: &SimulateArguments) -> ExitCode {
     }
 }
 
-async fn simulate(arguments: &SimulateArguments) -> std::io::Result<()> {
-    let limit = |number: u64| (number > 0).then_some(number);
-    let settings = SimulatorSettings {
-        models: arguments.models.clone(),
-        limits: SimulatedLimits {
-            requests_per_minute: limit(arguments.requests_per_minute),
-            tokens_per_minute: limit(arguments.tokens_per_minute),
-            concurrent: limit(arguments.concurrent),
-        },
-        seed: arguments.seed,
-        key: arguments.key.clone().map(Secret::new),
-        ..SimulatorSettings::default()
-    };
-    let listener = TcpListener::bind(arguments.listen).await?;
-    let tasks = Tasks::new();
-    let simulator = simulator::start(listener, settings, &tasks).await?;
+fn greet(arguments: &SimulateArguments, address: SocketAddr) {
+    say(&format!("tidegate {}: a simulated provider, which makes its answers up", env!("CARGO_PKG_VERSION")));
     say(&format!("  models: {}", arguments.models.join(", ")));
-    say(&format!("  listening on http://{}", simulator.address));
+    say(&format!("  listening on http://{address}"));
+    say(&format!("  state and faults: curl http://{address}/control"));
     say(&format!(
-        "  control: curl http://{0}/control, and -d '{{\"faults\":{{\"error_rate\":0.5}}}}'",
-        simulator.address
+        "  to change them: curl http://{address}/control -d '{{\"faults\":{{\"error_rate\":0.5}}}}'"
     ));
-    wait_for_signal().await?;
-    tasks.stop().await;
-    Ok(())
-}
-
-async fn wait_for_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = term.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-    }
 }

@@ -16,6 +16,7 @@ pub struct Env {
 impl Env {
     /// What this process was started with. Variables that are not UTF-8 are left out.
     pub fn of_process() -> Env {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();

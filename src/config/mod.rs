@@ -25,10 +25,12 @@ mod secret_source;
 mod settings;
 mod vendors;
 
+pub use crate::server::ListenAddress;
 pub use diff::{Changes, diff};
 pub use discover::{Answer, Candidate, Found, answering, discover, from_environment, local_candidates};
 pub use env::Env;
 pub use load::{ConfigError, Loaded, load, read};
 pub use mistake::{Mistake, Mistakes};
 pub use paths::{Chosen, ConfigPlace, config_place, state_directory, usual_config_places};
+pub use resolve::loopback_address;
 pub use settings::Settings;

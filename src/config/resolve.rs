@@ -8,6 +8,8 @@ mod listen;
 mod provider;
 mod route;
 
+pub use listen::loopback_address;
+
 use super::env::Env;
 use super::mistake::{Mistake, nearest};
 use super::paths;

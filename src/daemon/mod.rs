@@ -7,10 +7,13 @@ mod checkpoint;
 mod reload;
 mod run;
 mod signals;
+mod simulate;
 mod simulated;
 mod systemd;
 
+pub use crate::observe::start_logging;
 pub use run::{Ended, Source, run};
+pub use simulate::{Simulation, simulate};
 pub use systemd::inherited_sockets;
 
 use crate::clock::Clock;
@@ -110,6 +113,12 @@ impl Daemon {
     /// Where it listens.
     pub fn addresses(&self) -> &[BoundAddress] {
         self.server.addresses()
+    }
+
+    /// The URL of the first address that has one.
+    pub fn url(&self) -> Option<String> {
+        let is_tcp = |address: &&BoundAddress| matches!(address, BoundAddress::Tcp(_));
+        self.addresses().iter().find(is_tcp).map(ToString::to_string)
     }
 
     /// What it serves.

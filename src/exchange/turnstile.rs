@@ -219,6 +219,7 @@ mod tests {
     use super::*;
     use crate::admission::Choice;
     use crate::ids::ModelName;
+    use crate::tasks::Tasks;
     use std::num::NonZeroU32;
 
     fn turnstile(limits: Limits) -> Arc<Turnstile> {
@@ -257,7 +258,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_exchange_waits_until_there_is_room() {
         let turnstile = turnstile(one_token_a_second());
-        tokio::spawn(Arc::clone(&turnstile).run(CancellationToken::new()));
+        let tasks = Tasks::new();
+        tasks.spawn("turnstile", Arc::clone(&turnstile).run(tasks.stopping()));
         let first = turnstile.enter(ask(&turnstile, 10)).await.expect("the bucket is full");
         first.settle(input(10));
         let began = turnstile.clock.now();
@@ -307,7 +309,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_penalty_holds_everybody_back() {
         let turnstile = turnstile(Limits::default());
-        tokio::spawn(Arc::clone(&turnstile).run(CancellationToken::new()));
+        let tasks = Tasks::new();
+        tasks.spawn("turnstile", Arc::clone(&turnstile).run(tasks.stopping()));
         let first = turnstile.enter(ask(&turnstile, 10)).await.expect("nothing is limited");
         first.penalise(turnstile.clock.now() + Duration::from_secs(7));
         let second = turnstile.enter(ask(&turnstile, 10)).await.expect("it may wait for two minutes");

@@ -97,13 +97,15 @@ impl fmt::Debug for ReplyBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
     use futures_util::{StreamExt, stream};
     use std::convert::Infallible;
 
     #[tokio::test(start_paused = true)]
     async fn only_the_silence_since_the_last_bytes_counts() {
-        let chunks = stream::iter(0..5).then(|n| async move {
-            tokio::time::sleep(Duration::from_secs(40)).await;
+        let clock = Clock::start();
+        let chunks = stream::iter(0..5).then(move |n| async move {
+            clock.sleep_until(clock.now() + Duration::from_secs(40)).await;
             Ok::<_, Infallible>(Bytes::from(vec![n]))
         });
         let body = reqwest::Body::wrap_stream(chunks.chain(stream::pending()));
@@ -111,9 +113,9 @@ mod tests {
         for n in 0..5 {
             assert_eq!(body.next().await, Some(Ok(Bytes::from(vec![n]))));
         }
-        let last = tokio::time::Instant::now();
+        let last = clock.now();
         assert_eq!(body.next().await, Some(Err(Failure::plain(FailureKind::Idle))));
-        assert_eq!(last.elapsed().as_secs(), 60);
+        assert_eq!(clock.now().since(last).as_secs(), 60);
         assert_eq!(body.next().await, None);
     }
 }

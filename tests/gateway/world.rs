@@ -172,8 +172,9 @@ impl World {
 /// The body of a chat call that says hello, with these keys besides.
 pub(crate) fn chat_body(model: &str, more: Value) -> Value {
     let mut body = json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
-    let keys = more.as_object().cloned().unwrap_or_default();
-    body.as_object_mut().expect("it is an object").extend(keys);
+    if let (Value::Object(keys), Some(body)) = (more, body.as_object_mut()) {
+        body.extend(keys);
+    }
     body
 }
 

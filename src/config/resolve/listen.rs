@@ -102,6 +102,20 @@ fn parse(text: &str) -> Result<ListenAddress, &'static str> {
     })
 }
 
+/// Reads an address of this machine, as the command line takes it: `HOST:PORT` or `unix:/PATH`. Addresses
+/// beyond this machine have to stand in a file, beside the permission for them.
+///
+/// # Errors
+/// What to write instead.
+pub fn loopback_address(text: &str) -> Result<ListenAddress, &'static str> {
+    match parse(text) {
+        Ok(address) if is_remote(&address) => Err(
+            "only addresses of this machine here; others go into a file, with `allow_remote` under [server]",
+        ),
+        parsed => parsed,
+    }
+}
+
 fn is_remote(address: &ListenAddress) -> bool {
     matches!(address, ListenAddress::Tcp(address) if !address.ip().to_canonical().is_loopback())
 }
