@@ -7,6 +7,7 @@ use tidegate::config::{Env, Settings, load};
 use tidegate::exchange::Provider;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a person asks for new goldens by a variable")]
 fn every_golden_file_gives_what_stands_beside_it() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let cases = cases();

@@ -57,9 +57,6 @@ pub fn diff(old: &Settings, new: &Settings) -> Changes {
         ("queue", was.queue != is.queue),
         ("retry", was.retry != is.retry),
         ("estimate", was.output_guess != is.output_guess),
-        ("log level", old.log.level != new.log.level),
-        ("log format", old.log.format != new.log.format),
-        ("checkpoints", old.store.checkpoint_every != new.store.checkpoint_every),
     ];
     say.extend(named_changes(others).into_iter().map(|part| format!("{part} changed")));
     changes
@@ -77,6 +74,9 @@ fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("server.connections_max", was.connections_max != is.connections_max),
         ("server.drain", was.drain != is.drain),
         ("store.path", old.store.path != new.store.path),
+        ("store.checkpoint_every", old.store.checkpoint_every != new.store.checkpoint_every),
+        ("log.level", old.log.level != new.log.level),
+        ("log.format", old.log.format != new.log.format),
     ])
 }
 
@@ -181,8 +181,8 @@ mod tests {
                     "{text}\npriority = 'batch'\n[queue]\nmax_depth = 1\n[store]\ncheckpoint_every = '2s'"
                 )
             },
-            &[],
-            &["route a: priority changed", "queue changed", "checkpoints changed"],
+            &["store.checkpoint_every"],
+            &["route a: priority changed", "queue changed"],
         );
     }
 

@@ -12,14 +12,13 @@ use crate::observe::status_class;
 use crate::routing::{ErrorFacts, Outcome, judge, retry_after};
 use crate::units::Moment;
 use crate::upstream::{
-    Failure, FailureKind, Forwardable, Reply, ReplyBody, RequestBody, UpstreamRequest, for_client,
-    forwardable,
+    Failure, FailureKind, Reply, ReplyBody, RequestBody, UpstreamRequest, for_client, forwardable,
 };
 use crate::wire::{Call, Changes, Frame, ProviderError, Seen, SseDecoder, Tally, patch};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 
 /// The most of an error body that is read: those of all providers have a few KiB.
@@ -104,7 +103,7 @@ pub(super) async fn attempt(
     let request = UpstreamRequest {
         method: Method::POST,
         path_and_query: path_and_query(sendable.call.dialect.path(), sendable.query),
-        headers: headers(sendable, gateway),
+        headers: forwardable(sendable.headers, &gateway.hop),
         body: RequestBody::Whole(patch(sendable.body, sendable.call, &changes)),
     };
     // From here on the provider may be working: whoever goes away now has used what is held.
@@ -151,15 +150,6 @@ pub(super) fn path_and_query(path: &str, query: Option<&str>) -> String {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     }
-}
-
-/// The client's headers without what is between it and us, under the exchange's name.
-fn headers(sendable: &Sendable<'_>, gateway: &Gateway) -> Forwardable {
-    let mut headers = forwardable(sendable.headers, &gateway.hop);
-    if let Ok(id) = HeaderValue::from_str(sendable.id.as_str()) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
-    }
-    headers
 }
 
 fn failed(failure: &Failure) -> Failed {

@@ -41,14 +41,10 @@ impl Gateway {
         let live = self.live.load_full();
         let provider = live.default_provider().ok_or(Fault::NoDefault)?;
         let upstream = live.upstream(provider).map(Arc::clone).ok_or(Fault::NoDefault)?;
-        let mut headers = forwardable(&request.headers, &self.hop);
-        if let Ok(id) = HeaderValue::from_str(request.id.as_str()) {
-            headers.insert(HeaderName::from_static("x-request-id"), id);
-        }
         let sent = UpstreamRequest {
             method: request.method.clone(),
             path_and_query: path_and_query(&request.path, request.query.as_deref()),
-            headers,
+            headers: forwardable(&request.headers, &self.hop),
             body: request.body,
         };
         self.metrics.passthrough.get_or_create(&[("provider", provider.to_string())]).inc();
