@@ -18,13 +18,12 @@ pub use systemd::inherited_sockets;
 
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::exchange::Gateway;
+use crate::exchange::{Gateway, Unusable};
 use crate::observe::{Metrics, Phase, Vitals};
 use crate::server::{self, App, BindError, Bound, BoundAddress, Server};
 use crate::simulator::Simulator;
 use crate::store::{self, OpenError};
 use crate::tasks::Tasks;
-use crate::upstream::BuildError;
 use checkpoint::Checkpoint;
 use std::io;
 use std::sync::Arc;
@@ -51,8 +50,8 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// A provider cannot be reached in the way the settings say.
-    #[error("a provider's settings cannot be used")]
-    Provider(#[from] BuildError),
+    #[error(transparent)]
+    Provider(#[from] Unusable),
     /// The built-in provider cannot be started.
     #[error("the simulated provider cannot be started")]
     Simulator(#[source] io::Error),

@@ -25,7 +25,9 @@ impl Daemon {
             return Err("no provider is left; the built-in one can only be started at the start".to_owned());
         }
         let changes = config::diff(&self.settings, &settings);
-        self.gateway.reload(settings.exchange.clone()).map_err(|error| error.to_string())?;
+        self.gateway
+            .reload(settings.exchange.clone())
+            .map_err(|unusable| format!("{unusable}: {}", unusable.source))?;
         for change in &changes.summary {
             tracing::info!("reloaded: {change}");
         }

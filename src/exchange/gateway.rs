@@ -4,7 +4,7 @@
 //! because what they have learned is worth keeping.
 
 use super::health::Health;
-use super::live::Live;
+use super::live::{Live, Unusable};
 use super::{ExchangeSettings, LiveSettings, Turnstile};
 use crate::admission::{Desk, SavedDesk};
 use crate::clock::Clock;
@@ -13,7 +13,7 @@ use crate::observe::{Metrics, status_class};
 use crate::routing::SavedBreakers;
 use crate::tokens::{Estimator, EstimatorSettings};
 use crate::units::{Tokens, WallTime};
-use crate::upstream::{BuildError, Hop};
+use crate::upstream::Hop;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -44,11 +44,7 @@ impl Gateway {
     ///
     /// # Errors
     /// A provider cannot be reached in the way its settings say.
-    pub fn new(
-        settings: ExchangeSettings,
-        clock: Clock,
-        metrics: Arc<Metrics>,
-    ) -> Result<Gateway, BuildError> {
+    pub fn new(settings: ExchangeSettings, clock: Clock, metrics: Arc<Metrics>) -> Result<Gateway, Unusable> {
         let live = Live::new(settings, None)?;
         let desk = Desk::new(live.settings.queue, live.limits());
         Ok(Gateway {
@@ -65,7 +61,7 @@ impl Gateway {
     ///
     /// # Errors
     /// A provider cannot be reached in the way its settings say; nothing has changed then.
-    pub fn reload(&self, settings: ExchangeSettings) -> Result<(), BuildError> {
+    pub fn reload(&self, settings: ExchangeSettings) -> Result<(), Unusable> {
         let live = Live::new(settings, Some(&self.live.load()))?;
         self.turnstile.retune(live.settings.queue, live.limits());
         self.health.set_policies(live.breakers());

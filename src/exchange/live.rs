@@ -9,6 +9,17 @@ use crate::upstream::{BuildError, Upstream};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// A provider that cannot be reached in the way its settings say.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("provider {provider} cannot be used")]
+pub struct Unusable {
+    /// Which.
+    pub provider: ProviderId,
+    /// Why.
+    #[source]
+    pub source: BuildError,
+}
+
 /// Settings in use.
 #[derive(Debug)]
 pub(super) struct Live {
@@ -23,13 +34,16 @@ impl Live {
     ///
     /// # Errors
     /// A provider cannot be reached in the way its settings say.
-    pub(super) fn new(settings: ExchangeSettings, before: Option<&Live>) -> Result<Live, BuildError> {
+    pub(super) fn new(settings: ExchangeSettings, before: Option<&Live>) -> Result<Live, Unusable> {
         let mut upstreams = HashMap::new();
         for provider in &settings.providers {
             let kept = before.and_then(|before| before.kept(provider));
             let upstream = match kept {
                 Some(upstream) => upstream,
-                None => Arc::new(Upstream::new(&provider.upstream)?),
+                None => {
+                    let unusable = |source| Unusable { provider: provider.id.clone(), source };
+                    Arc::new(Upstream::new(&provider.upstream).map_err(unusable)?)
+                }
             };
             upstreams.insert(provider.id.clone(), upstream);
         }

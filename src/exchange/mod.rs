@@ -24,6 +24,7 @@ mod view;
 pub use answer::{Answer, AnswerBody};
 pub use fault::Fault;
 pub use gateway::{Gateway, SavedState};
+pub use live::Unusable;
 pub use passthrough::PassRequest;
 pub use relay::Relay;
 pub use settings::{ExchangeSettings, Provider, Route};
@@ -99,7 +100,10 @@ impl Gateway {
         let mut course = Course::new(&live, found, cost, priority, self.clock.now());
         loop {
             let ask = course.ask(self, self.clock.now())?;
-            let mut reservation = self.turnstile.enter(ask).await.map_err(Fault::Refused)?;
+            let mut reservation = self.turnstile.enter(ask).await.map_err(|refusal| {
+                trace.waited = self.clock.now().since(course.entered);
+                Fault::Refused(refusal)
+            })?;
             self.granted(&mut course, &reservation, trace);
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {

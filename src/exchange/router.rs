@@ -19,11 +19,11 @@ const SHOWN_NAME_MAX: usize = 80;
 #[derive(Debug)]
 pub(super) struct Course {
     pub(super) plan: Plan,
-    pub(super) cost: Cost,
+    cost: Cost,
     pub(super) priority: Priority,
-    entered: Moment,
+    pub(super) entered: Moment,
     patient_until: Moment,
-    pub(super) deadline: Moment,
+    deadline: Moment,
 }
 
 /// What a model name means here.
