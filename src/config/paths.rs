@@ -56,18 +56,17 @@ pub fn usual_config_places(env: &Env) -> Vec<PathBuf> {
     places
 }
 
-/// The directory that keeps state over a restart: what systemd gave, else the user's own, else the system's.
+/// The directory that keeps state over a restart: what systemd gave, else what
+/// `$XDG_STATE_HOME` names, else the user's own, or the system's for root.
 pub fn state_directory(env: &Env) -> PathBuf {
     // Several directories may be given, parted by colons; the unit lists ours first.
     let given = env.get("STATE_DIRECTORY").and_then(|list| list.split(':').next()).map(PathBuf::from);
     if let Some(given) = given.filter(|path| path.is_absolute()) {
         return given;
     }
-    if env.is_root() {
-        return SYSTEM_STATE.into();
-    }
     let own = directory(env, "XDG_STATE_HOME").map(|base| base.join("tidegate"));
-    let home = || directory(env, "HOME").map(|home| home.join(".local/state/tidegate"));
+    let home =
+        || directory(env, "HOME").filter(|_| !env.is_root()).map(|home| home.join(".local/state/tidegate"));
     own.or_else(home).unwrap_or_else(|| SYSTEM_STATE.into())
 }
 
