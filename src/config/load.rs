@@ -81,12 +81,21 @@ pub fn load(text: &str, file_name: &str, env: &Env) -> Result<Settings, Mistakes
 /// If a named file is missing, or the file cannot be read or has mistakes.
 pub fn read(given: Option<&Path>, env: &Env) -> Result<Loaded, ConfigError> {
     let Some(place) = config_place(given, env) else {
-        return Ok(Loaded { settings: Settings::usual(env), place: None, notes: Vec::new() });
+        let settings = with_log_filter(Settings::usual(env), env);
+        return Ok(Loaded { settings, place: None, notes: Vec::new() });
     };
     let text = read_text(&place.path)?;
     let settings = load(&text, &place.path.to_string_lossy(), env).map_err(ConfigError::Mistakes)?;
     let notes = settings.exchange.providers.iter().filter_map(keyless).collect();
-    Ok(Loaded { settings, place: Some(place), notes })
+    Ok(Loaded { settings: with_log_filter(settings, env), place: Some(place), notes })
+}
+
+/// `$RUST_LOG` wins over the file, as in other programs: it is set to look at one run.
+fn with_log_filter(mut settings: Settings, env: &Env) -> Settings {
+    if let Some(filter) = env.get("RUST_LOG") {
+        filter.clone_into(&mut settings.log.level);
+    }
+    settings
 }
 
 impl Loaded {

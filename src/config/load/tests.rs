@@ -135,6 +135,17 @@ fn a_source_that_fails_is_named_with_its_remedy() {
 }
 
 #[test]
+fn the_usual_variable_wins_over_the_log_level() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.toml");
+    std::fs::write(&file, "[log]\nlevel = 'warn'\n[provider.sim]\nbase_url = 'http://127.0.0.1:1/v1'\n")
+        .unwrap();
+    let level = |pairs| read(Some(&file), &env(pairs)).unwrap().settings.log.level;
+    assert_eq!(level(&[]), "warn");
+    assert_eq!(level(&[("RUST_LOG", "tidegate=debug")]), "tidegate=debug");
+}
+
+#[test]
 fn a_file_is_read_from_where_it_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.toml");
