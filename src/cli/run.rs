@@ -78,6 +78,7 @@ fn greet(daemon: &Daemon, origin: &str, notes: &[String]) {
     for provider in &exchange.providers {
         let models = match provider.models.len() {
             0 => String::new(),
+            1 => format!(", model {}", provider.models[0]),
             count => format!(", {count} models"),
         };
         say(&format!("  provider {}: {}{models}", provider.id, provider.upstream.base_url));
