@@ -11,8 +11,8 @@ use super::reply::{Reply, ReplyBody};
 use super::settings::UpstreamSettings;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
-use http::Method;
 use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::{Method, StatusCode};
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -154,6 +154,10 @@ impl Upstream {
         let head = tokio::time::timeout(self.first_byte_timeout, self.client.execute(outgoing)).await;
         let answer = head.map_err(|_| Failure::plain(FailureKind::TimedOut))??;
         let (parts, body) = http::Response::from(answer).into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody has asked for it, and a client that is told so would take what follows for a tunnel.
+            return Err(Failure::plain(FailureKind::Protocol));
+        }
         Ok(Reply {
             status: parts.status,
             headers: without_hop_by_hop(&parts.headers),
