@@ -8,7 +8,7 @@ use super::rejection::Rejection;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Uri};
 
 /// The largest header block, in bytes: four times what the largest cookies and tokens take.
@@ -42,6 +42,9 @@ fn check(app: &App, request: &Request) -> Result<(), Rejection> {
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Rejection::Method);
     }
+    if is_coded(headers) {
+        return Err(Rejection::Compressed);
+    }
     if !is_ours(request.uri(), headers, &app.settings.hosts) {
         return Err(Rejection::ForeignHost);
     }
@@ -52,6 +55,14 @@ fn check(app: &App, request: &Request) -> Result<(), Rejection> {
         return Err(Rejection::Loop);
     }
     Ok(())
+}
+
+/// Whether the body is wrapped in more than chunks. hyper takes off the chunks alone, and what is left would
+/// be passed on without the word that says what it is.
+fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
 }
 
 /// One Host, which is a loopback name or one that the operator has listed; the same for the authority of
@@ -110,6 +121,14 @@ mod tests {
             assert!(!check(foreign, "/"), "{foreign:?}");
         }
         assert!(!check(&["localhost"], "http://evil.example/v1"));
+    }
+
+    #[test]
+    fn chunks_alone_are_no_coding() {
+        assert!(!is_coded(&headers(&[])));
+        assert!(!is_coded(&headers(&[("transfer-encoding", "Chunked")])));
+        assert!(is_coded(&headers(&[("transfer-encoding", "gzip, chunked")])));
+        assert!(is_coded(&headers(&[("transfer-encoding", "gzip"), ("transfer-encoding", "chunked")])));
     }
 
     #[test]
