@@ -74,15 +74,16 @@ fn is_ours(uri: &Uri, headers: &HeaderMap, hosts: &[String]) -> bool {
     };
     let mut named = headers.get_all(HOST).iter();
     let (Some(host), None) = (named.next(), named.next()) else { return false };
-    let host = host.to_str().ok().and_then(|host| host.parse::<http::uri::Authority>().ok());
+    // A user name before the host is no part of a Host.
+    let host = host.to_str().ok().filter(|host| !host.contains('@'));
+    let host = host.and_then(|host| host.parse::<http::uri::Authority>().ok());
     host.is_some_and(|host| known(host.host())) && uri.host().is_none_or(known)
 }
 
 /// Browsers put an Origin on what scripts and forms send, and Sec-Fetch-Site on everything.
 fn is_from_web_page(headers: &HeaderMap) -> bool {
-    let cross_site =
-        headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
-    headers.contains_key(ORIGIN) || cross_site
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    headers.contains_key(ORIGIN) || sites.any(|site| site != "none" && site != "same-origin")
 }
 
 #[cfg(test)]
@@ -116,6 +117,7 @@ mod tests {
             &[],
             &["localhost", "localhost"],
             &["localhost.evil.example"],
+            &["evil.example@localhost"],
             &["\u{7f}"; 0],
         ] {
             assert!(!check(foreign, "/"), "{foreign:?}");
@@ -135,6 +137,7 @@ mod tests {
     fn a_web_page_is_known_by_its_headers() {
         assert!(is_from_web_page(&headers(&[("origin", "null")])));
         assert!(is_from_web_page(&headers(&[("sec-fetch-site", "cross-site")])));
+        assert!(is_from_web_page(&headers(&[("sec-fetch-site", "none"), ("sec-fetch-site", "same-site")])));
         assert!(!is_from_web_page(&headers(&[("sec-fetch-site", "none")])));
         assert!(!is_from_web_page(&headers(&[])));
     }
