@@ -10,6 +10,7 @@
 //! - `passthrough`: paths that are passed on unread.
 //! - `health`: what the gateway tells of itself, and its drain.
 //! - `metrics`: the page that Prometheus reads, and what moves which number.
+//! - `openmetrics`: a reader of that page.
 //! - `listeners`: connections and Unix sockets.
 //! - `reload`: settings that change while exchanges run and wait.
 //! - `odd_streams`: streams as providers really send them, and what they cost.
@@ -23,6 +24,7 @@ mod hostile_sizes;
 mod listeners;
 mod metrics;
 mod odd_streams;
+mod openmetrics;
 mod passthrough;
 mod raw;
 mod reload;

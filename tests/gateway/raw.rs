@@ -3,7 +3,7 @@
 //! Knows just enough HTTP to take an answer apart. Every wait ends after [`PATIENCE`] with a panic, so that a
 //! gateway that hangs fails its test instead of hanging it.
 
-use crate::world::{PROVIDER_KEY, World};
+use crate::world::{PROVIDER_KEY, World, chat_body};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::time::Duration;
@@ -153,7 +153,12 @@ pub(crate) async fn ask(world: &World, request: impl AsRef<[u8]>) -> Option<RawA
 
 /// A chat call as it stands on the wire, with these header lines besides.
 pub(crate) fn chat_request(headers: &str) -> String {
-    let body = r#"{"model":"sim","messages":[{"role":"user","content":"hello"}],"max_tokens":3}"#;
+    chat_request_for("sim", headers)
+}
+
+/// The same for a model.
+pub(crate) fn chat_request_for(model: &str, headers: &str) -> String {
+    let body = chat_body(model, json!({"max_tokens": 3})).to_string();
     let length = body.len();
     format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
