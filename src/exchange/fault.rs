@@ -164,14 +164,10 @@ impl Fault {
                 let message = format!("The provider {what} ({attempts} attempts).");
                 Words { code: Some(code), ..plain(status, "api_error", message) }
             }
-            Fault::ClientBody => Words {
-                code: Some("body_too_slow"),
-                ..plain(
-                    StatusCode::REQUEST_TIMEOUT,
-                    invalid,
-                    "The request's body did not come in time.".to_owned(),
-                )
-            },
+            Fault::ClientBody => {
+                let message = "The request's body broke off, or did not come in time.".to_owned();
+                Words { code: Some("body_broken"), ..plain(StatusCode::REQUEST_TIMEOUT, invalid, message) }
+            }
             Fault::NoDefault => Words {
                 code: Some("no_default_provider"),
                 hopeless: true,
