@@ -124,8 +124,8 @@ async fn gateway_in_front_of(base_url: &str, listener: TcpListener) -> Daemon {
 }
 
 async fn bound() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it listens");
     (listener, format!("http://{address}"))
 }
 

@@ -24,7 +24,7 @@ async fn a_connection_too_many_waits_for_its_turn() {
     let metrics = world.daemon.gateway().metrics().clone();
     soon(async {
         while metrics.accepts_delayed.get() == 0 {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;
@@ -35,7 +35,7 @@ async fn a_connection_too_many_waits_for_its_turn() {
     assert_well(&world, "sim").await;
     soon(async {
         while metrics.connections_open.get() > 1 {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;
@@ -44,9 +44,9 @@ async fn a_connection_too_many_waits_for_its_turn() {
 /// What a daemon on this socket answers.
 async fn ask(path: &Path) -> String {
     let mut stream = soon(UnixStream::connect(path)).await.expect("somebody listens");
-    stream.write_all(ASK.as_bytes()).await.unwrap();
+    stream.write_all(ASK.as_bytes()).await.expect("it is taken");
     let mut answer = String::new();
-    soon(stream.read_to_string(&mut answer)).await.unwrap();
+    soon(stream.read_to_string(&mut answer)).await.expect("it is text");
     answer
 }
 
