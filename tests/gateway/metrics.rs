@@ -1,7 +1,7 @@
 //! The page that Prometheus reads, and what moves which number.
 
 use crate::openmetrics::Page;
-use crate::raw::{Raw, assert_well, chat_request, soon, until_idle};
+use crate::raw::{Canned, Raw, assert_well, chat_request, provider_at, soon, until_idle};
 use crate::world::{Plan, World, header};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
@@ -264,4 +264,17 @@ async fn time_spent_waiting_is_measured() {
         sum("batch")
     );
     assert!(sum("batch") > 0.0);
+}
+
+#[tokio::test]
+async fn a_cap_that_nobody_can_mean_does_not_ruin_the_count() {
+    let canned = Canned::saying("content-type: application/json\r\n", r#"{"choices":[]}"#).await;
+    let at = provider_at("a", &canned.base_url, Limits::default());
+    let world = Plan::new().set(|settings| settings.exchange.providers.push(at)).start().await;
+    for _ in 0..3 {
+        assert_eq!(chat(&world, "sim", json!({"max_tokens": u64::MAX})).await, 200);
+    }
+    let output = page(&world).await.value("tidegate_tokens_total{provider=\"a\",type=\"output\"}");
+    assert!((3.0..1e12).contains(&output), "{output}");
+    assert_well(&world, "sim").await;
 }

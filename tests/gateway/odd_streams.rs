@@ -217,3 +217,19 @@ async fn a_plain_answer_where_a_stream_was_asked_for_is_passed_on_and_settled() 
     assert_eq!(streamed(&world, json!({})).await, body);
     assert_eq!(settled(&world).await, 10);
 }
+
+#[tokio::test]
+async fn noise_without_end_is_passed_on_and_not_held() {
+    let noise = ": keep-alive\n\n".repeat(20_000);
+    let length = 10 * noise.len();
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\n\r\n");
+    // It breaks off before it has said anything; by then the client has long been listening.
+    let canned = Canned::start(format!("{head}{noise}")).await;
+    let at = provider_at("a", &canned.base_url, slow_limits());
+    let world = Plan::new().set(|settings| settings.exchange.providers.push(at)).start().await;
+    let stream = streamed(&world, json!({})).await;
+    assert!(stream.starts_with(&noise), "{} bytes of {}", stream.len(), noise.len());
+    assert!(stream[noise.len()..].contains("stream_broken"));
+    assert_eq!(canned.count(), 1);
+}

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tidegate::admission::Limits;
 use tidegate::ids::ProviderId;
 use tidegate::simulator::{fingerprint, redact};
+use tokio::io::AsyncReadExt;
 
 /// Bytes that are no text and not all alike.
 fn noise(length: usize) -> Vec<u8> {
@@ -291,4 +292,29 @@ async fn an_upload_that_falls_silent_is_the_clients_fault() {
     assert!(raw.is_closed().await);
     soon(world.simulator("a").wait_for(|stats| stats.cancelled == 1)).await;
     assert_well(&world, "sim").await;
+}
+
+#[tokio::test]
+async fn answers_without_a_body_leave_the_connection_in_step() {
+    let world = World::new().await;
+    let mut raw = Raw::connect(&world).await;
+    raw.send("HEAD /v1/echo HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    raw.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    let mut came = String::new();
+    soon(raw.stream.read_to_string(&mut came)).await.unwrap();
+    assert_eq!(came.matches("HTTP/1.1 200 OK").count(), 2, "{came}");
+    assert!(came.ends_with("\r\n\r\nok\n") && !came.contains("\"object\""), "{came}");
+    for status in ["204 No Content", "304 Not Modified", "205 Reset Content"] {
+        let canned =
+            Canned::start(format!("HTTP/1.1 {status}\r\nx-kept: yes\r\ncontent-length: 0\r\n\r\n")).await;
+        let at = provider_at("a", &canned.base_url, Limits::default());
+        let world = Plan::new().set(|s| s.exchange.providers.push(at)).start().await;
+        let delete = "DELETE /v1/files/1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let answer = ask(&world, delete).await.expect("it is answered");
+        assert_eq!(
+            (answer.status.to_string().as_str(), answer.header("x-kept")),
+            (&status[..3], Some("yes"))
+        );
+        assert!(answer.body.is_empty());
+    }
 }
