@@ -318,3 +318,21 @@ async fn answers_without_a_body_leave_the_connection_in_step() {
         assert!(answer.body.is_empty());
     }
 }
+
+#[tokio::test]
+async fn an_upload_may_take_longer_than_the_wait_for_an_answer() {
+    let quick = |s: &mut tidegate::config::Settings| {
+        s.exchange.providers[0].upstream.first_byte_timeout = Duration::from_millis(150);
+    };
+    let world = Plan::new().provider("a").await.set(quick).start().await;
+    let mut raw = Raw::connect(&world).await;
+    raw.send("POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 40\r\n\r\n").await;
+    for _ in 1..40 {
+        assert!(!raw.trickle_once(b'x').await, "it was answered before its end");
+    }
+    raw.send("x").await;
+    let answer = raw.answer().await.expect("it is answered");
+    let seen: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((answer.status, &seen["body"]["bytes"]), (200, &json!(40)));
+    assert_well(&world, "sim").await;
+}

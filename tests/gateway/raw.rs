@@ -107,14 +107,19 @@ impl Raw {
     /// whether it ever did.
     pub(crate) async fn trickle(&mut self, byte: u8) -> bool {
         for _ in 0..2_000 {
-            // After an answer the rest is not taken any more; that is the answer's business.
-            let _ = self.stream.write_all(&[byte]).await;
-            let breath = Duration::from_millis(10);
-            if tokio::time::timeout(breath, self.stream.readable()).await.is_ok() {
+            if self.trickle_once(byte).await {
                 return true;
             }
         }
         false
+    }
+
+    /// Sends a byte and takes a breath; tells whether the gateway answers or ends it meanwhile.
+    pub(crate) async fn trickle_once(&mut self, byte: u8) -> bool {
+        // After an answer the rest is not taken any more; that is the answer's business.
+        let _ = self.stream.write_all(&[byte]).await;
+        let breath = Duration::from_millis(10);
+        tokio::time::timeout(breath, self.stream.readable()).await.is_ok()
     }
 }
 
