@@ -12,6 +12,10 @@ use crate::units::{Moment, Tokens};
 use crate::wire::Usage;
 use std::sync::Arc;
 
+/// The most tokens of one kind that an exchange adds to the metrics. Where nobody counts, the client's own
+/// cap is settled, and one that cannot be meant would carry the counter past its end.
+const MEASURED_MAX: u64 = 1 << 32;
+
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -131,7 +135,8 @@ impl Account {
             ("reasoning", usage.unwrap_or_default().reasoning),
         ];
         for (kind, amount) in tokens {
-            metrics.tokens.get_or_create(&[provider(), ("type", kind.to_owned())]).inc_by(amount.0);
+            let counter = metrics.tokens.get_or_create(&[provider(), ("type", kind.to_owned())]);
+            counter.inc_by(amount.0.min(MEASURED_MAX));
         }
         if let Some(usage) = usage
             && self.estimate.input.0 > 0

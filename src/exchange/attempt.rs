@@ -27,6 +27,10 @@ const ERROR_BODY_MAX: usize = 64 * 1024;
 /// The longest event that is read. What is longer passes through unread.
 pub(super) const EVENT_MAX: usize = 4 * 1024 * 1024;
 
+/// The most of a stream that is held back while it says nothing. A provider under load says `: keep-alive`
+/// every few seconds for ten minutes, which is a few KiB.
+const NOISE_MAX: usize = 64 * 1024;
+
 /// What is sent, whoever serves it.
 #[derive(Debug)]
 pub(super) struct Sendable<'a> {
@@ -211,20 +215,21 @@ fn facts(error: &ProviderError) -> ErrorFacts<'_> {
 }
 
 /// Waits for the first event that says something. Until then the client has seen nothing, so that a
-/// stream that fails at once can still be served by somebody else.
+/// stream that fails at once can still be served by somebody else. Noise without end is not waited out.
 async fn first_event(dialect: Dialect, reply: Reply, sent: Moment) -> Result<Begun, Failed> {
     let Reply { status, headers, mut body } = reply;
     let (mut decoder, mut tally) = (SseDecoder::new(EVENT_MAX), Tally::new(dialect));
-    let mut read = Vec::new();
+    let (mut read, mut held) = (Vec::new(), 0);
     loop {
         while let Some(frame) = decoder.next() {
+            held += frame.raw().len();
             let seen = see(&mut tally, &frame);
             if seen == Seen::Error {
                 return Err(failed_in_stream(&frame));
             }
             let says_something = has_data(&frame);
             read.push((frame, seen));
-            if says_something {
+            if says_something || held > NOISE_MAX {
                 // The frames that the same chunk still holds are read by the relay.
                 let kind = BegunKind::Events { decoder, tally, read };
                 return Ok(Begun { sent, status, headers: for_client(&headers), body, kind });

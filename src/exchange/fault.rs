@@ -54,6 +54,9 @@ pub enum Fault {
         /// How many attempts were made.
         attempts: u32,
     },
+    /// The client's own body broke off, or fell silent, while it was passed on.
+    #[error("the request's body did not come")]
+    ClientBody,
     /// There is no provider to pass this path to.
     #[error("no default provider")]
     NoDefault,
@@ -88,6 +91,7 @@ impl Fault {
             },
             Fault::AllSick { .. } => "all_sick",
             Fault::NoAnswer { .. } => "no_answer",
+            Fault::ClientBody => "client_body",
             Fault::NoDefault => "no_default",
             Fault::Broken => "broken",
         }
@@ -159,6 +163,10 @@ impl Fault {
                 };
                 let message = format!("The provider {what} ({attempts} attempts).");
                 Words { code: Some(code), ..plain(status, "api_error", message) }
+            }
+            Fault::ClientBody => {
+                let message = "The request's body broke off, or did not come in time.".to_owned();
+                Words { code: Some("body_broken"), ..plain(StatusCode::REQUEST_TIMEOUT, invalid, message) }
             }
             Fault::NoDefault => Words {
                 code: Some("no_default_provider"),

@@ -113,6 +113,7 @@ impl Gateway {
                 Attempted::FellSick => reservation.settle(Default::default()),
                 Attempted::Failed(failed) => {
                     if let Some(answer) = self.after_failure(&mut course, failed, reservation, trace).await? {
+                        self.gave_back(request, &answer, trace);
                         return Ok(answer);
                     }
                 }
@@ -199,6 +200,22 @@ impl Gateway {
             counted: Default::default(),
             reservation: Some(reservation),
         }
+    }
+
+    /// Counts and logs an exchange that ends with the provider's own refusal.
+    fn gave_back(&self, request: &Request, answer: &Answer, trace: &Trace) {
+        let status = answer.status().as_u16();
+        let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
+        self.count_answer(request.dialect, provider, status);
+        tracing::info!(
+            request_id = %request.id,
+            dialect = request.dialect.name(),
+            provider,
+            status,
+            reason = trace.last_failure.as_ref().map(|(outcome, _)| outcome.name()),
+            attempts = trace.attempts,
+            "exchange refused by the provider"
+        );
     }
 
     /// Turns a fault into an answer, counted and logged.

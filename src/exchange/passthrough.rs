@@ -48,9 +48,12 @@ impl Gateway {
             body: request.body,
         };
         self.metrics.passthrough.get_or_create(&[("provider", provider.to_string())]).inc();
-        let reply = upstream.send(sent).await.map_err(|failure| Fault::NoAnswer {
-            timed_out: matches!(failure.kind, FailureKind::TimedOut | FailureKind::Idle),
-            attempts: 1,
+        let reply = upstream.send(sent).await.map_err(|failure| match failure.kind {
+            FailureKind::ClientBody => Fault::ClientBody,
+            kind => Fault::NoAnswer {
+                timed_out: matches!(kind, FailureKind::TimedOut | FailureKind::Idle),
+                attempts: 1,
+            },
         })?;
         let status = reply.status.as_u16();
         tracing::info!(request_id = %request.id, method = %request.method, %provider, status, "passed through");

@@ -95,11 +95,10 @@ impl Relay {
             *mid_event = matches!(frame, Frame::Oversized(_));
             self.ready.extend(shown(&frame, seen, *hide_usage));
         }
+        self.account.counted(tally.output());
         if tally.done() {
             // Many clients hang up here and never ask for the end of the body.
             self.account.close(Ending::Complete, tally.usage());
-        } else {
-            self.account.counted(tally.output());
         }
     }
 

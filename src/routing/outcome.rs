@@ -47,7 +47,8 @@ pub enum Outcome {
     OutOfMoney,
     /// The provider does not know the model.
     ModelMissing,
-    /// The account may not do this: permission, region, a model without any allowance.
+    /// The account may not do this: permission, region, a model without any allowance. Or the configuration
+    /// cannot be meant: a redirect, a circle of gateways.
     Forbidden,
     /// The client's own fault; the answer goes back unchanged, because clients act on its wording.
     Rejected,
@@ -119,6 +120,8 @@ pub fn judge(status: StatusCode, facts: &ErrorFacts<'_>, retry_after: Option<Dur
         // A ramp that was too steep: the target is well, the pace is not.
         503 if facts.named(&["slow_down"]) => minute,
         503 | 529 => Overloaded { retry_after },
+        // The way to this target leads in a circle: each further try would go round it again.
+        508 => Forbidden,
         _ if facts.named(CAPACITY_NAMES) => Overloaded { retry_after },
         _ => ServerError { retry_after },
     }

@@ -246,6 +246,7 @@ fn what_the_account_may_not_do_moves_on() {
             (451, "||"),
             (302, "||"),
             (308, "||"),
+            (508, "invalid_request_error|loop|This request has been through this gateway before"),
         ],
     );
 }

@@ -8,7 +8,7 @@ use super::rejection::Rejection;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Uri};
 
 /// The largest header block, in bytes: four times what the largest cookies and tokens take.
@@ -42,6 +42,9 @@ fn check(app: &App, request: &Request) -> Result<(), Rejection> {
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Rejection::Method);
     }
+    if is_coded(headers) {
+        return Err(Rejection::Compressed);
+    }
     if !is_ours(request.uri(), headers, &app.settings.hosts) {
         return Err(Rejection::ForeignHost);
     }
@@ -54,6 +57,14 @@ fn check(app: &App, request: &Request) -> Result<(), Rejection> {
     Ok(())
 }
 
+/// Whether the body is wrapped in more than chunks. hyper takes off the chunks alone, and what is left would
+/// be passed on without the word that says what it is.
+fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+}
+
 /// One Host, which is a loopback name or one that the operator has listed; the same for the authority of
 /// an absolute URI. The port is not compared: a tunnel or a container may map another to ours.
 fn is_ours(uri: &Uri, headers: &HeaderMap, hosts: &[String]) -> bool {
@@ -63,15 +74,16 @@ fn is_ours(uri: &Uri, headers: &HeaderMap, hosts: &[String]) -> bool {
     };
     let mut named = headers.get_all(HOST).iter();
     let (Some(host), None) = (named.next(), named.next()) else { return false };
-    let host = host.to_str().ok().and_then(|host| host.parse::<http::uri::Authority>().ok());
+    // A user name before the host is no part of a Host.
+    let host = host.to_str().ok().filter(|host| !host.contains('@'));
+    let host = host.and_then(|host| host.parse::<http::uri::Authority>().ok());
     host.is_some_and(|host| known(host.host())) && uri.host().is_none_or(known)
 }
 
 /// Browsers put an Origin on what scripts and forms send, and Sec-Fetch-Site on everything.
 fn is_from_web_page(headers: &HeaderMap) -> bool {
-    let cross_site =
-        headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
-    headers.contains_key(ORIGIN) || cross_site
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    headers.contains_key(ORIGIN) || sites.any(|site| site != "none" && site != "same-origin")
 }
 
 #[cfg(test)]
@@ -105,6 +117,7 @@ mod tests {
             &[],
             &["localhost", "localhost"],
             &["localhost.evil.example"],
+            &["evil.example@localhost"],
             &["\u{7f}"; 0],
         ] {
             assert!(!check(foreign, "/"), "{foreign:?}");
@@ -113,9 +126,18 @@ mod tests {
     }
 
     #[test]
+    fn chunks_alone_are_no_coding() {
+        assert!(!is_coded(&headers(&[])));
+        assert!(!is_coded(&headers(&[("transfer-encoding", "Chunked")])));
+        assert!(is_coded(&headers(&[("transfer-encoding", "gzip, chunked")])));
+        assert!(is_coded(&headers(&[("transfer-encoding", "gzip"), ("transfer-encoding", "chunked")])));
+    }
+
+    #[test]
     fn a_web_page_is_known_by_its_headers() {
         assert!(is_from_web_page(&headers(&[("origin", "null")])));
         assert!(is_from_web_page(&headers(&[("sec-fetch-site", "cross-site")])));
+        assert!(is_from_web_page(&headers(&[("sec-fetch-site", "none"), ("sec-fetch-site", "same-site")])));
         assert!(!is_from_web_page(&headers(&[("sec-fetch-site", "none")])));
         assert!(!is_from_web_page(&headers(&[])));
     }

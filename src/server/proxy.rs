@@ -47,7 +47,7 @@ async fn exchange(
     request: axum::extract::Request,
 ) -> Result<Answer, Rejection> {
     let (head, body) = request.into_parts();
-    if head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    if head.headers.get_all(CONTENT_ENCODING).iter().any(|encoding| encoding != "identity") {
         return Err(Rejection::Compressed);
     }
     let body = whole_body(body, &app.settings, app.gateway.clock()).await?;

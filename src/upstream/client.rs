@@ -10,12 +10,14 @@ use super::headers::{Forwardable, without_hop_by_hop};
 use super::reply::{Reply, ReplyBody};
 use super::settings::UpstreamSettings;
 use bytes::Bytes;
-use futures_util::{Stream, TryStreamExt};
-use http::Method;
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::{Method, StatusCode};
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Shorter than the minute for which most providers and load balancers keep an idle connection, so that we
@@ -124,8 +126,9 @@ impl Upstream {
         })
     }
 
-    /// Sends the request and waits for the head of the answer, whatever its status. Sends once. The wait
-    /// for the head includes sending the body. Dropping the future, or later the reply's body, cancels.
+    /// Sends the request and waits for the head of the answer, whatever its status. Sends once. A body that
+    /// is still flowing keeps the wait from running out. Dropping the future, or later the reply's body,
+    /// cancels.
     ///
     /// # Errors
     /// There is no answer.
@@ -137,6 +140,7 @@ impl Upstream {
         if let Some(key) = &self.key {
             key.put(&mut headers, &destination);
         }
+        let pieces = Arc::new(AtomicU64::new(0));
         let body = match request.body {
             RequestBody::Empty => None,
             RequestBody::Whole(bytes) => Some(bytes.into()),
@@ -144,21 +148,48 @@ impl Upstream {
                 if let Some(length) = length {
                     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
                 }
-                Some(reqwest::Body::wrap_stream(bytes.map_err(ClientBodyBroke)))
+                let pieces = Arc::clone(&pieces);
+                let counted = bytes.inspect(move |_| {
+                    pieces.fetch_add(1, Ordering::Relaxed);
+                });
+                Some(reqwest::Body::wrap_stream(counted.map_err(ClientBodyBroke)))
             }
         };
         let mut outgoing = reqwest::Request::new(request.method, destination.into_url());
         *outgoing.headers_mut() = headers;
         *outgoing.body_mut() = body;
 
-        let head = tokio::time::timeout(self.first_byte_timeout, self.client.execute(outgoing)).await;
-        let answer = head.map_err(|_| Failure::plain(FailureKind::TimedOut))??;
+        let answer = self.head(outgoing, &pieces).await?;
         let (parts, body) = http::Response::from(answer).into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody has asked for it, and a client that is told so would take what follows for a tunnel.
+            return Err(Failure::plain(FailureKind::Protocol));
+        }
         Ok(Reply {
             status: parts.status,
             headers: without_hop_by_hop(&parts.headers),
             body: ReplyBody::new(body, self.idle_timeout),
         })
+    }
+
+    /// Waits for the head until nothing has gone either way for the first byte's timeout: at most twice as
+    /// long as that after the last piece of the body.
+    async fn head(
+        &self,
+        outgoing: reqwest::Request,
+        pieces: &AtomicU64,
+    ) -> Result<reqwest::Response, Failure> {
+        let mut answer = std::pin::pin!(self.client.execute(outgoing));
+        loop {
+            let before = pieces.load(Ordering::Relaxed);
+            match tokio::time::timeout(self.first_byte_timeout, answer.as_mut()).await {
+                Ok(answer) => return Ok(answer?),
+                Err(_) if pieces.load(Ordering::Relaxed) == before => {
+                    return Err(Failure::plain(FailureKind::TimedOut));
+                }
+                Err(_) => {}
+            }
+        }
     }
 }
 

@@ -60,10 +60,12 @@ pub fn forwardable(client: &HeaderMap, hop: &Hop) -> Forwardable {
 }
 
 /// What of a provider's answer headers may go to the client. Cookies and promises about other ports are
-/// between the provider and us; names of our own cannot be forged.
+/// between the provider and us; names of our own cannot be forged; and what a web page may read of us is not
+/// for a provider to say.
 pub fn for_client(provider: &HeaderMap) -> HeaderMap {
     filter(provider, |name| {
         !name.starts_with("x-tidegate-")
+            && !name.starts_with("access-control-")
             && !matches!(name, "set-cookie" | "alt-svc" | "strict-transport-security")
     })
 }
@@ -215,6 +217,8 @@ mod tests {
             ("alt-svc", "h3=\":443\""),
             ("strict-transport-security", "max-age=1"),
             ("x-tidegate-provider", "forged"),
+            ("access-control-allow-origin", "*"),
+            ("access-control-expose-headers", "x-request-id"),
         ]);
         assert_eq!(
             show(&for_client(&provider)),

@@ -40,8 +40,12 @@ impl Tally {
         Tally { dialect, output: Tokens::ZERO, usage: None, done: false, errored: false }
     }
 
-    /// Counts the data of one event and says what it is.
+    /// Counts the data of one event and says what it is. What follows the end is not looked at: whether it
+    /// came with the end or later must not change what is settled.
     pub fn on_event(&mut self, data: &[u8]) -> Seen {
+        if self.done {
+            return Seen::Other;
+        }
         if data.trim_ascii() == b"[DONE]" {
             self.done = true;
             return Seen::Done;

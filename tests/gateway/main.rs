@@ -1,7 +1,31 @@
 //! The gateway over real sockets: a daemon on a free port in front of simulated providers.
 //!
 //! - `world`: the daemon, its providers and a client for them.
+//! - `raw`: bytes on a socket, for what no well-behaved client and no well-behaved provider sends.
 //! - `answers`: what comes back, plain and streamed, and in which headers.
+//! - `hostile`: bodies that are no calls, and calls that cannot be meant.
+//! - `hostile_sizes`: what is too large, too slow, or never ends.
+//! - `hostile_http`: what is no proper HTTP, and what must not travel from one connection to another.
+//! - `guard`: who may talk to the gateway at all, and requests that come round in circles.
+//! - `passthrough`: paths that are passed on unread.
+//! - `health`: what the gateway tells of itself, and its drain.
+//! - `metrics`: the page that Prometheus reads, and what moves which number.
+//! - `openmetrics`: a reader of that page.
+//! - `listeners`: connections and Unix sockets.
+//! - `reload`: settings that change while exchanges run and wait.
+//! - `odd_streams`: streams as providers really send them, and what they cost.
 
 mod answers;
+mod guard;
+mod health;
+mod hostile;
+mod hostile_http;
+mod hostile_sizes;
+mod listeners;
+mod metrics;
+mod odd_streams;
+mod openmetrics;
+mod passthrough;
+mod raw;
+mod reload;
 mod world;

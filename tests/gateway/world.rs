@@ -120,6 +120,11 @@ impl World {
         &self.simulators[provider].0.control
     }
 
+    /// The base URL of the simulator behind a provider.
+    pub(crate) fn simulator_url(&self, provider: &str) -> String {
+        self.simulators[provider].0.base_url()
+    }
+
     /// Takes a provider away: its port refuses connections from here on.
     pub(crate) async fn kill_provider(&self, provider: &str) {
         self.simulators[provider].1.stop().await;
