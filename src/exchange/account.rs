@@ -82,8 +82,11 @@ impl Account {
         let truth = self.truth(usage, held);
         reservation.settle(truth);
         self.measure(ending, usage, truth);
-        if ending == Ending::BrokeOff {
-            self.gateway.health.broke_off(&self.target);
+        match ending {
+            Ending::Complete => self.gateway.health.completed(&self.target),
+            Ending::BrokeOff => self.gateway.health.broke_off(&self.target),
+            // How it would have ended, nobody knows.
+            Ending::ClientLeft => {}
         }
         let now = self.gateway.clock.now();
         tracing::info!(
