@@ -32,11 +32,11 @@ async fn who_leaves_the_queue_frees_the_place() {
     let world = plan.start().await;
     world.simulator("a").update(|faults| faults.gate = true);
     let first = beside(world.chat("sim", json!({})));
-    world.simulator("a").wait_for(|stats| stats.held == 1).await;
+    soon(world.simulator("a").wait_for(|stats| stats.held == 1)).await;
     let leaving = beside(world.chat("sim", json!({})));
-    world.until_waiting(1).await;
+    soon(world.until_waiting(1)).await;
     let staying = beside(world.chat("sim", json!({})).header("x-request-id", "staying"));
-    world.until_waiting(2).await;
+    soon(world.until_waiting(2)).await;
     leaving.abort();
     soon(world.until_waiting(1)).await;
     assert_eq!(world.metric(r#"tidegate_cancelled_total{stage="waiting"}"#).await, 1.0);
@@ -60,7 +60,7 @@ async fn a_client_that_only_closes_its_writing_side_has_left() {
         body.len()
     );
     socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-    world.simulator("a").wait_for(|stats| stats.held == 1).await;
+    soon(world.simulator("a").wait_for(|stats| stats.held == 1)).await;
     drop(socket);
     soon(world.simulator("a").wait_for(|stats| stats.cancelled == 1)).await;
 }
@@ -70,7 +70,7 @@ async fn leaving_a_plain_call_cancels_it_and_what_was_held_stays_used() {
     let world = slow_tokens().await;
     world.simulator("a").update(|faults| faults.gate = true);
     let call = beside(world.chat("sim", json!({"max_tokens": 60})));
-    world.simulator("a").wait_for(|stats| stats.held == 1).await;
+    soon(world.simulator("a").wait_for(|stats| stats.held == 1)).await;
     call.abort();
     soon(world.simulator("a").wait_for(|stats| stats.cancelled == 1)).await;
     // The provider may have generated all of it: giving it back would forgive real use.
@@ -87,7 +87,7 @@ async fn leaving_a_stream_cancels_it_and_settles_on_what_came() {
     while events(&came).len() < 8 {
         came.push_str(&String::from_utf8_lossy(&soon(call.chunk()).await.unwrap().unwrap()));
     }
-    world.simulator("a").wait_for(|stats| stats.held == 1).await;
+    soon(world.simulator("a").wait_for(|stats| stats.held == 1)).await;
     drop(call);
     soon(world.simulator("a").wait_for(|stats| stats.cancelled == 1)).await;
     let left = left(&world).await;

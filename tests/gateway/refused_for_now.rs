@@ -33,7 +33,7 @@ async fn a_providers_429_is_waited_out_by_everybody() {
             Plan::new().provider_with("a", limits, SimulatorSettings::unlimited()).await.start().await;
         refuse(&world, "a", 1, 400);
         let first = beside(world.chat("sim", json!({"max_tokens": 2})));
-        world.simulator("a").wait_for(|stats| stats.failed == 1).await;
+        soon(world.simulator("a").wait_for(|stats| stats.failed == 1)).await;
         until(&world, |health| provider(health, "a")["paused_ms"] != 0).await;
         let second = world.chat("sim", json!({"max_tokens": 2})).send().await.unwrap();
         assert_eq!(served_by(&second), (200, "a".into(), "1".into()));

@@ -43,7 +43,7 @@ async fn with_a_full_house(plan: Plan) -> (World, tokio::task::JoinHandle<Respon
     let world = plan.start().await;
     world.simulator("a").update(|faults| faults.gate = true);
     let first = beside(world.chat("sim", json!({})).header("x-request-id", "first"));
-    world.simulator("a").wait_for(|stats| stats.held == 1).await;
+    soon(world.simulator("a").wait_for(|stats| stats.held == 1)).await;
     (world, first)
 }
 
@@ -97,7 +97,7 @@ async fn who_came_first_is_served_first() {
     let mut others = Vec::new();
     for name in ["second", "third", "fourth"] {
         others.push(beside(world.chat("sim", json!({})).header("x-request-id", name)));
-        world.until_waiting(others.len() as u64).await;
+        soon(world.until_waiting(others.len() as u64)).await;
     }
     check_order(&world, &["second", "third", "fourth"]).await;
     assert_eq!(queued(&first.await.unwrap()), 0);
@@ -125,7 +125,7 @@ async fn a_class_goes_before_those_below_it() {
             Some(class) => request.header("x-tidegate-priority", class),
             None => request,
         }));
-        world.until_waiting(others.len() as u64).await;
+        soon(world.until_waiting(others.len() as u64)).await;
     }
     check_order(&world, &["urgent", "usual", "bulk", "batch"]).await;
 }
@@ -160,7 +160,7 @@ async fn no_more_are_at_the_provider_than_its_places() {
         let there = (5 - served).min(2);
         let full = world.simulator("a").wait_for(|stats| stats.served == served && stats.held == there);
         assert_eq!(soon(full).await.in_flight, there);
-        world.until_waiting(5 - served - there).await;
+        soon(world.until_waiting(5 - served - there)).await;
         assert_eq!(world.simulator("a").stats().received, served + there);
         world.simulator("a").release(1);
     }
@@ -175,7 +175,7 @@ async fn a_full_queue_refuses_and_says_truly_when_to_come_back() {
     let world = plan.start().await;
     assert_eq!(world.chat("sim", json!({})).send().await.unwrap().status(), 200);
     let waiting = beside(world.chat("sim", json!({})));
-    world.until_waiting(1).await;
+    soon(world.until_waiting(1)).await;
     let refusal = world.chat("sim", json!({})).send().await.unwrap();
     assert_eq!(refusal.status(), 429);
     let millis: u64 = header(&refusal, "retry-after-ms").parse().unwrap();
@@ -197,7 +197,7 @@ async fn a_refusal_that_cannot_know_when_sends_nobody_back_at_once() {
     let plan = limited(concurrent(1)).await.set(|settings| settings.exchange.queue.max_depth = 1);
     let (world, _first) = with_a_full_house(plan).await;
     let _waiting = beside(world.chat("sim", json!({})));
-    world.until_waiting(1).await;
+    soon(world.until_waiting(1)).await;
     let refusal = world.chat("sim", json!({})).send().await.unwrap();
     assert_eq!(refusal.status(), 429);
     assert!(header(&refusal, "retry-after").parse::<u64>().unwrap() >= 1);
