@@ -11,6 +11,7 @@ use crate::observe::seconds;
 use crate::units::{Moment, Tokens};
 use crate::wire::Usage;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The most tokens of one kind that an exchange adds to the metrics. Where nobody counts, the client's own
 /// cap is settled, and one that cannot be meant would carry the counter past its end.
@@ -48,6 +49,8 @@ pub(super) struct Account {
     pub(super) target: TargetId,
     pub(super) estimate: Cost,
     pub(super) attempts: u32,
+    /// In all, for room.
+    pub(super) waited: Duration,
     pub(super) arrived: Moment,
     pub(super) sent: Moment,
     pub(super) first_byte: Option<Moment>,
@@ -79,12 +82,15 @@ impl Account {
     /// Settles on the provider's count, or on ours if it gave none.
     pub(super) fn close(&mut self, ending: Ending, usage: Option<Usage>) {
         let Some(reservation) = self.reservation.take() else { return };
-        let (held, waited) = (reservation.held(), reservation.waited());
+        let held = reservation.held();
         let truth = self.truth(usage, held);
         reservation.settle(truth);
         self.measure(ending, usage, truth);
-        if ending == Ending::BrokeOff {
-            self.gateway.health.broke_off(&self.target);
+        match ending {
+            Ending::Complete => self.gateway.health.completed(&self.target),
+            Ending::BrokeOff => self.gateway.health.broke_off(&self.target),
+            // How it would have ended, nobody knows.
+            Ending::ClientLeft => {}
         }
         let now = self.gateway.clock.now();
         tracing::info!(
@@ -96,7 +102,7 @@ impl Account {
             ending = ending.name(),
             stream = self.stream,
             attempts = self.attempts,
-            queue_ms = millis(waited),
+            queue_ms = millis(self.waited),
             ttft_ms = self.first_byte.map(|first| millis(first.since(self.sent))),
             total_ms = millis(now.since(self.arrived)),
             tokens_estimated = self.estimate.total().0,
@@ -155,6 +161,6 @@ impl Account {
     }
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -117,15 +117,14 @@ pub(super) async fn attempt(
         Ok(reply) => judged(gateway, sendable.call, reply, sent).await,
         Err(failure) => Err(failed(&failure)),
     };
-    let status = |status: StatusCode| Some(status.as_u16());
     match ended {
         Ok(begun) => {
             count(gateway, &target.provider, &status_class(begun.status.as_u16()));
-            trial.end(&Outcome::Served, status(begun.status));
+            trial.begun();
             Attempted::Begun(Box::new(begun))
         }
         Err(failed) => {
-            let answered = failed.answer.as_ref().and_then(|answer| status(answer.status));
+            let answered = failed.answer.as_ref().map(|answer| answer.status.as_u16());
             count(gateway, &target.provider, &answered.map_or("none".to_owned(), status_class));
             let labels =
                 [("provider", target.provider.to_string()), ("kind", failed.outcome.name().to_owned())];
@@ -138,7 +137,7 @@ pub(super) async fn attempt(
                 outcome = failed.outcome.name(),
                 "attempt failed"
             );
-            trial.end(&failed.outcome, answered);
+            trial.failed(&failed.outcome, answered);
             Attempted::Failed(failed)
         }
     }

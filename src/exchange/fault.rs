@@ -15,6 +15,10 @@ use std::time::Duration;
 /// (openai-node, openai-python up to 2.51), so beyond it they are told not to retry.
 const OBEYED_MAX: Duration = Duration::from_secs(60);
 
+/// What a refusal says where room comes when another exchange ends, which nobody can foretell. Never nothing:
+/// SDKs ignore a wait of zero, and whoever obeys it comes back at once, for ever.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
+
 /// Why an exchange failed before an answer had begun.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -196,6 +200,7 @@ fn unknown_model(model: &str, suggestions: &[String]) -> String {
 
 fn refused(refusal: &Refusal, now: Moment) -> Words {
     let wait = refusal.until.map(|until| until.since(now));
+    let wait = wait.map(|wait| if wait.is_zero() { UNKNOWN_WAIT } else { wait });
     let when = wait.map_or_else(String::new, |wait| format!(" {}", try_again(wait)));
     let (kind, message) = match refusal.why {
         Why::QueueFull => {

@@ -60,6 +60,11 @@ impl Health {
         Some(Trial { health: self, target: target.clone(), ended: false })
     }
 
+    /// An answer that had begun has come to its end.
+    pub(super) fn completed(&self, target: &TargetId) {
+        self.tell(target, Verdict::Well);
+    }
+
     /// An answer that had begun has broken off.
     pub(super) fn broke_off(&self, target: &TargetId) {
         self.tell(target, Verdict::Sick);
@@ -88,7 +93,8 @@ impl Health {
         let state = self.state.lock();
         let show = |(target, breaker): (&TargetId, &crate::routing::Breaker)| {
             let admits_in = breaker.next_admission(now).map_or(Duration::ZERO, |moment| moment.since(now));
-            let admits_in_ms = u64::try_from(admits_in.as_millis()).unwrap_or(u64::MAX);
+            // Rounded up: zero means that it admits.
+            let admits_in_ms = u64::try_from(admits_in.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
             (target.clone(), BreakerStatus { state: breaker.state_name(), admits_in_ms })
         };
         state.breakers.iter().map(show).collect()
@@ -124,8 +130,21 @@ pub(super) struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// How it ended.
-    pub(super) fn end(mut self, outcome: &Outcome, status: Option<u16>) {
+    /// The answer has begun. That heals a target that was sick; one in use is judged by how its answers
+    /// end, or streams that always break would never count as failures in a row.
+    pub(super) fn begun(mut self) {
+        self.ended = true;
+        let mut state = self.health.state.lock();
+        state.resting.remove(&self.target.provider);
+        let is_closed = state.breakers.is_closed(&self.target);
+        drop(state);
+        if !is_closed {
+            self.health.tell(&self.target, Verdict::Well);
+        }
+    }
+
+    /// It failed before an answer had begun.
+    pub(super) fn failed(mut self, outcome: &Outcome, status: Option<u16>) {
         self.ended = true;
         self.health.tell(&self.target, outcome.verdict());
         let provider = &self.target.provider;
@@ -134,10 +153,8 @@ impl Trial<'_> {
             self.health.state.lock().resting.insert(provider.clone(), until);
             tracing::error!(%provider, kind = outcome.name(), status, "the provider refuses the credential");
         }
-        match outcome {
-            Outcome::Served => drop(self.health.state.lock().resting.remove(provider)),
-            Outcome::Rejected => {}
-            _ => self.health.remember(provider, outcome.name(), status),
+        if *outcome != Outcome::Rejected {
+            self.health.remember(provider, outcome.name(), status);
         }
     }
 }

@@ -34,6 +34,7 @@ pub use turnstile::{Reservation, Turnstile};
 pub use crate::upstream::{Hop, RequestBody};
 pub use crate::wire::{ErrorBody, Surface, recognise};
 
+use crate::admission::Ask;
 use crate::dialect::Dialect;
 use crate::ids::{RequestId, TargetId};
 use crate::routing::{Next, Outcome, Window};
@@ -100,17 +101,17 @@ impl Gateway {
         let mut course = Course::new(&live, found, cost, priority, self.clock.now());
         loop {
             let ask = course.ask(self, self.clock.now())?;
-            let mut reservation = self.turnstile.enter(ask).await.map_err(|refusal| {
-                trace.waited = self.clock.now().since(course.entered);
-                Fault::Refused(refusal)
-            })?;
-            self.granted(&mut course, &reservation, trace);
+            let mut reservation = self.wait_for_room(ask, trace).await?;
+            self.granted(&course, &reservation, trace);
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {
                     let account = self.open_account(request, &call, &begun, reservation, trace);
                     return Ok(answer_with(*begun, account, call.stream && !call.wants_usage, trace));
                 }
-                Attempted::FellSick => reservation.settle(Default::default()),
+                Attempted::FellSick => {
+                    trace.attempts -= 1;
+                    reservation.settle(Default::default());
+                }
                 Attempted::Failed(failed) => {
                     if let Some(answer) = self.after_failure(&mut course, failed, reservation, trace).await? {
                         self.gave_back(request, &answer, trace);
@@ -119,6 +120,17 @@ impl Gateway {
                 }
             }
         }
+    }
+
+    /// Waits for room; how long is told, be it in vain.
+    async fn wait_for_room(&self, ask: Ask, trace: &mut Trace) -> Result<Reservation, Fault> {
+        let asked = self.clock.now();
+        let entered = self.turnstile.enter(ask).await;
+        trace.waited += match &entered {
+            Ok(reservation) => reservation.waited(),
+            Err(_) => self.clock.now().since(asked),
+        };
+        entered.map_err(Fault::Refused)
     }
 
     /// Tells the desk and the plan how an attempt failed, and waits if the plan says so. An answer or a
@@ -158,12 +170,12 @@ impl Gateway {
     }
 
     /// Notes a grant: what the client and the operator will be told of it.
-    fn granted(&self, course: &mut Course, reservation: &Reservation, trace: &mut Trace) {
+    fn granted(&self, course: &Course, reservation: &Reservation, trace: &mut Trace) {
         let target = reservation.target();
         let labels =
             [("provider", target.provider.to_string()), ("priority", course.priority.name().to_owned())];
-        let waited = reservation.waited();
-        self.metrics.queue_wait.get_or_create(&labels).observe(waited.as_secs_f64());
+        let waited = reservation.waited().as_secs_f64();
+        self.metrics.queue_wait.get_or_create(&labels).observe(waited);
         if let Some((outcome, before)) = &trace.last_failure {
             self.metrics.retries.get_or_create(&[("reason", outcome.name().to_owned())]).inc();
             if before.provider != target.provider {
@@ -174,7 +186,6 @@ impl Gateway {
         trace.attempts += 1;
         trace.target = Some(target.clone());
         trace.reserved = Some(reservation.held());
-        trace.waited = waited;
     }
 
     fn open_account(
@@ -193,6 +204,7 @@ impl Gateway {
             target: reservation.target().clone(),
             estimate: trace.estimated.unwrap_or_default(),
             attempts: trace.attempts,
+            waited: trace.waited,
             arrived: request.arrived,
             sent: begun.sent,
             status: begun.status.as_u16(),
@@ -245,6 +257,7 @@ struct Trace {
     reserved: Option<crate::admission::Cost>,
     attempts: u32,
     target: Option<TargetId>,
+    /// For room, over all attempts; the time at providers is none of it.
     waited: Duration,
     last_failure: Option<(Outcome, TargetId)>,
 }

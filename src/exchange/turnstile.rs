@@ -36,10 +36,13 @@ pub struct Turnstile {
 #[derive(Debug)]
 struct Counter {
     desk: Desk,
-    waiting: HashMap<Ticket, oneshot::Sender<Result<Grant, Refusal>>>,
+    waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     /// Counts calls that may have changed what is saved.
     changes: u64,
 }
+
+/// What the desk has decided for one who waits, and when.
+type Answer = (Result<Grant, Refusal>, Moment);
 
 impl Turnstile {
     /// A door to this desk.
@@ -54,16 +57,18 @@ impl Turnstile {
     /// Why there is no room, and when there will be.
     pub async fn enter(self: &Arc<Self>, ask: Ask) -> Result<Reservation, Refusal> {
         let (sender, answer) = oneshot::channel();
-        let ticket = self.with_desk(|counter, now| {
+        let (ticket, asked) = self.with_desk(|counter, now| {
             let ticket = counter.desk.enter(ask, now);
             counter.waiting.insert(ticket, sender);
-            ticket
+            (ticket, now)
         });
         let mut place = Place { turnstile: self, ticket, given_up: true };
-        let answer = answer.await.expect("a sender is kept until its ticket is granted or refused");
+        let (answer, decided) =
+            answer.await.expect("a sender is kept until its ticket is granted or refused");
         place.given_up = false;
-        let grant = answer?;
-        Ok(Reservation { turnstile: Arc::clone(self), grant, used: Cost::default(), settled: false })
+        let (grant, waited) = (answer?, decided.since(asked));
+        let used = Cost::default();
+        Ok(Reservation { turnstile: Arc::clone(self), grant, waited, used, settled: false })
     }
 
     /// Looks again whenever the desk has said to, until told to stop. Without it nobody who waits for
@@ -120,7 +125,8 @@ impl Turnstile {
     fn with_desk<T>(&self, call: impl FnOnce(&mut Counter, Moment) -> T) -> T {
         let mut counter = self.counter.lock();
         let before = counter.desk.next_wakeup();
-        let result = call(&mut counter, self.clock.now());
+        let now = self.clock.now();
+        let result = call(&mut counter, now);
         counter.changes += 1;
         for effect in counter.desk.take_effects() {
             let (ticket, answer) = match effect {
@@ -129,7 +135,7 @@ impl Turnstile {
             };
             if let Some(waiting) = counter.waiting.remove(&ticket) {
                 // If nobody listens any more, the drop of its place gives the room back.
-                let _ = waiting.send(answer);
+                let _ = waiting.send((answer, now));
             }
         }
         if counter.desk.next_wakeup() != before {
@@ -163,6 +169,7 @@ impl Drop for Place<'_> {
 pub struct Reservation {
     turnstile: Arc<Turnstile>,
     grant: Grant,
+    waited: Duration,
     used: Cost,
     settled: bool,
 }
@@ -178,9 +185,9 @@ impl Reservation {
         self.grant.held
     }
 
-    /// How long the exchange has waited since it first came.
+    /// How long it took until there was room.
     pub fn waited(&self) -> Duration {
-        self.grant.waited
+        self.waited
     }
 
     /// Notes what has been used so far. Output beyond what is held is taken while it flows.

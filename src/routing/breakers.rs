@@ -61,6 +61,11 @@ impl Breakers {
         self.breakers.get(target).and_then(|breaker| breaker.next_admission(now))
     }
 
+    /// Whether the target is in use, however often it has failed lately.
+    pub fn is_closed(&self, target: &TargetId) -> bool {
+        self.breakers.get(target).is_none_or(|breaker| breaker.trips() == 0)
+    }
+
     /// An attempt at the target starts; may take its probe.
     ///
     /// # Errors

@@ -14,18 +14,34 @@
 //! - `listeners`: connections and Unix sockets.
 //! - `reload`: settings that change while exchanges run and wait.
 //! - `odd_streams`: streams as providers really send them, and what they cost.
+//! - `beside`: what several tests do beside it.
+//! - `waiting`: who finds no room waits for it.
+//! - `leaving`: clients that go away.
+//! - `refused_for_now`: a provider's 429.
+//! - `failover`: a provider that cannot serve.
+//! - `breakers`: a provider that keeps failing.
+//! - `broken_streams`: answers that go wrong after they have begun.
+//! - `state`: what outlives the daemon.
 
 mod answers;
+mod beside;
+mod breakers;
+mod broken_streams;
+mod failover;
 mod guard;
 mod health;
 mod hostile;
 mod hostile_http;
 mod hostile_sizes;
+mod leaving;
 mod listeners;
 mod metrics;
 mod odd_streams;
 mod openmetrics;
 mod passthrough;
 mod raw;
+mod refused_for_now;
 mod reload;
+mod state;
+mod waiting;
 mod world;
