@@ -4,7 +4,7 @@
 use crate::clock::Clock;
 use crate::ids::{ProviderId, TargetId};
 use crate::observe::{BreakerStatus, LastError};
-use crate::routing::{BreakerPolicy, Breakers, Outcome, SavedBreakers, Verdict};
+use crate::routing::{BreakerPolicy, Breakers, Outcome, SavedBreakers, Transition, Verdict};
 use crate::units::Moment;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -62,8 +62,14 @@ impl Health {
 
     /// An answer that had begun has broken off.
     pub(super) fn broke_off(&self, target: &TargetId) {
-        self.tell(target, Verdict::Sick);
+        let transition = self.state.lock().breakers.cut(target, self.clock.now());
+        log(target, transition);
         self.remember(&target.provider, "broke_off", None);
+    }
+
+    /// An answer has come to its end.
+    pub(super) fn completed(&self, target: &TargetId) {
+        self.state.lock().breakers.completed(target);
     }
 
     /// Takes over new policies, and gives every credential another chance.
@@ -105,13 +111,17 @@ impl Health {
 
     fn tell(&self, target: &TargetId, verdict: Verdict) {
         let transition = self.state.lock().breakers.on(target, verdict, self.clock.now());
-        if let Some(transition) = transition {
-            tracing::warn!(provider = %target.provider, model = %target.model, breaker = ?transition, "breaker");
-        }
+        log(target, transition);
     }
 
     fn remember(&self, provider: &ProviderId, kind: &'static str, status: Option<u16>) {
         self.state.lock().last_errors.insert(provider.clone(), (self.clock.now(), kind, status));
+    }
+}
+
+fn log(target: &TargetId, transition: Option<Transition>) {
+    if let Some(transition) = transition {
+        tracing::warn!(provider = %target.provider, model = %target.model, breaker = ?transition, "breaker");
     }
 }
 

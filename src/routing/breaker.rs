@@ -26,6 +26,9 @@ pub enum Verdict {
 pub struct Breaker {
     policy: BreakerPolicy,
     state: State,
+    /// Answers in a row that broke off after they had begun. Counted beside the failures, because each of
+    /// them began well, and a target that breaks off every answer would otherwise never open.
+    cuts: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +66,13 @@ pub enum Transition {
 impl Breaker {
     /// Admits until its policy says otherwise.
     pub fn new(policy: BreakerPolicy) -> Breaker {
-        Breaker { policy, state: State::Closed { failures: 0 } }
+        Breaker { policy, state: State::Closed { failures: 0 }, cuts: 0 }
     }
 
     /// Open for `remaining` more, as it was before a restart. A stay longer than the policy allows is cut.
     pub(super) fn reopened(policy: BreakerPolicy, remaining: Duration, trips: u32, now: Moment) -> Breaker {
         let until = now + remaining.min(policy.open_for_max);
-        Breaker { policy, state: State::Open { until, trips: trips.max(1) } }
+        Breaker { policy, state: State::Open { until, trips: trips.max(1) }, cuts: 0 }
     }
 
     /// Whether an attempt that started now would be let through. Changes nothing.
@@ -132,6 +135,18 @@ impl Breaker {
         }
     }
 
+    /// An answer has broken off after it had begun.
+    pub fn cut(&mut self, now: Moment) -> Option<Transition> {
+        self.cuts = self.cuts.saturating_add(1);
+        let opens = matches!(self.state, State::Closed { .. }) && self.cuts >= self.policy.failures;
+        opens.then(|| self.open(1, now))
+    }
+
+    /// An answer has come to its end.
+    pub fn completed(&mut self) {
+        self.cuts = 0;
+    }
+
     /// Judges by this policy from now on. An open time that has begun is not changed.
     pub fn set_policy(&mut self, policy: BreakerPolicy) {
         self.policy = policy;
@@ -156,7 +171,7 @@ impl Breaker {
 
     /// Whether it differs in nothing from a new one.
     pub(super) fn is_spotless(&self) -> bool {
-        matches!(self.state, State::Closed { failures: 0 })
+        matches!(self.state, State::Closed { failures: 0 }) && self.cuts == 0
     }
 
     /// What of the open time is left; `None` while closed. A probe does not outlive the process, so it

@@ -72,12 +72,8 @@ impl Breakers {
     /// An attempt at the target has ended. Every [`Breakers::begin`] must be followed by one call, with
     /// [`Verdict::Neutral`] if the attempt was given up, or the target waits for its probe's deadline.
     pub fn on(&mut self, target: &TargetId, verdict: Verdict, now: Moment) -> Option<Transition> {
-        if !self.breakers.contains_key(target) {
-            if verdict != Verdict::Sick {
-                return None;
-            }
-            self.make_room(now);
-            self.breakers.insert(target.clone(), Breaker::new(self.policy(&target.provider)));
+        if verdict == Verdict::Sick {
+            return self.remembered(target, now).on(verdict, now);
         }
         let breaker = self.breakers.get_mut(target)?;
         let transition = breaker.on(verdict, now);
@@ -85,6 +81,21 @@ impl Breakers {
             self.breakers.remove(target);
         }
         transition
+    }
+
+    /// An answer of the target has broken off after it had begun.
+    pub fn cut(&mut self, target: &TargetId, now: Moment) -> Option<Transition> {
+        self.remembered(target, now).cut(now)
+    }
+
+    /// An answer of the target has come to its end.
+    pub fn completed(&mut self, target: &TargetId) {
+        if let Some(breaker) = self.breakers.get_mut(target) {
+            breaker.completed();
+            if breaker.is_spotless() {
+                self.breakers.remove(target);
+            }
+        }
     }
 
     /// Every target with something to remember, sorted.
@@ -137,6 +148,14 @@ impl Breakers {
             }
             self.breakers.insert(target, reopened);
         }
+    }
+
+    fn remembered(&mut self, target: &TargetId, now: Moment) -> &mut Breaker {
+        if !self.breakers.contains_key(target) {
+            self.make_room(now);
+        }
+        let policy = self.policy(&target.provider);
+        self.breakers.entry(target.clone()).or_insert_with(|| Breaker::new(policy))
     }
 
     fn policy(&self, provider: &ProviderId) -> BreakerPolicy {
@@ -210,6 +229,40 @@ mod tests {
         }
         assert_eq!(breakers.iter().count(), BREAKERS_MAX);
         assert!(!breakers.would_admit(&target("a/real"), at(1)));
+    }
+
+    #[test]
+    fn a_target_that_begins_well_and_always_breaks_off_is_left_alone() {
+        let mut breakers = breakers();
+        let one = target("a/one");
+        for _ in 0..2 {
+            breakers.on(&one, Verdict::Well, at(0));
+            assert_eq!(breakers.cut(&one, at(0)), None);
+        }
+        breakers.on(&one, Verdict::Well, at(0));
+        let until = at(30);
+        assert_eq!(breakers.cut(&one, at(0)), Some(Transition::Opened { until, trips: 1 }));
+        breakers.begin(&one, at(30)).unwrap();
+        assert_eq!(breakers.on(&one, Verdict::Well, at(30)), Some(Transition::Closed));
+        let until = at(61);
+        assert_eq!(
+            breakers.cut(&one, at(31)),
+            Some(Transition::Opened { until, trips: 1 }),
+            "not again thrice"
+        );
+    }
+
+    #[test]
+    fn an_answer_that_came_to_its_end_forgives_those_that_did_not() {
+        let mut breakers = breakers();
+        let one = target("a/one");
+        for _ in 0..5 {
+            breakers.cut(&one, at(0));
+            breakers.cut(&one, at(0));
+            breakers.completed(&one);
+        }
+        assert!(breakers.would_admit(&one, at(0)));
+        assert_eq!(breakers.iter().count(), 0);
     }
 
     #[test]
