@@ -5,8 +5,10 @@
 //! the moment at which the bucket will be full again. Refuses to know clocks: the hand of the clock that
 //! governor reads is set to `now` before each decision.
 //!
-//! Invariant: from any moment on, what is taken in a time `d` is at most `burst + rate * d`, beyond the
-//! one debt that [`Bucket::take`] allows a call larger than the burst.
+//! Invariant: from any moment on, what is taken and not given back in a time `d` is at most
+//! `burst + rate * d`, beyond the one debt that [`Bucket::take`] allows a call larger than the burst. So
+//! a refund is worth only what would still be there without its take: a bucket that has been full since
+//! would have been full anyway.
 
 use crate::units::Moment;
 use governor::clock::{Clock, Reference};
@@ -14,6 +16,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::ops::Add;
 use std::sync::Arc;
@@ -25,8 +28,12 @@ use std::time::Duration;
 /// is never faster than its limit. The count of parts overflows after nine years of uptime.
 const TICKS_PER_NANO: u64 = 64;
 
-/// More than this is never owed: a hundred windows of a day. Keeps sums far from overflow.
-const OWED_MAX: u64 = 100 * 86_400 * 1_000_000_000 * TICKS_PER_NANO;
+/// More windows than this are never owed, so that one nonsensical usage does not shut a provider for ever.
+/// Keeps sums far from overflow too.
+const WINDOWS_OWED_MAX: u64 = 100;
+
+/// The most [`Dip`]s that are remembered. Beyond it old reservations get less back than they might.
+const DIPS_MAX: usize = 1_024;
 
 /// How much passes, in what time, and how much of it at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +55,20 @@ pub(super) struct Bucket {
     hand: Hand,
     full_at: FullAt,
     limiter: RateLimiter<NotKeyed, FullAt, Hand, NoOpMiddleware<Tick>>,
+    /// In the order in which they came, each lower than those after it: a dip that a later one
+    /// undercuts bounds nothing.
+    dips: VecDeque<Dip>,
+}
+
+/// Where an operation stands in the order of all operations on a bucket: the later, the larger.
+pub(super) type Order = u64;
+
+/// How full the bucket was just before somebody took: the most, in ticks, that a take from before it can
+/// still give back. Whatever is more would have run over at that moment without the take.
+#[derive(Clone, Copy, Debug)]
+struct Dip {
+    order: Order,
+    bound: u64,
 }
 
 /// The refusal of a take: when the same would be granted if nothing else were taken.
@@ -66,17 +87,26 @@ impl Bucket {
         // and the numbers it hands to the state are absolute.
         let (hand, full_at) = (Hand::default(), FullAt::default());
         let limiter = RateLimiter::new(quota, full_at.clone(), hand.clone());
-        Bucket { rate, interval, hand, full_at, limiter }
+        Bucket { rate, interval, hand, full_at, limiter, dips: VecDeque::new() }
+    }
+
+    /// A bucket into which nothing flows back from takes up to `order`: they were made from another.
+    pub(super) fn since(rate: Rate, order: Order) -> Bucket {
+        let mut bucket = Bucket::new(rate);
+        bucket.note_dip(order.saturating_add(1), 0);
+        bucket
     }
 
     /// Takes `units` now, or nothing. More than the burst is granted by a full bucket alone, and leaves
     /// it in debt; whether so much can ever be granted is for the budget to know.
-    pub(super) fn take(&mut self, units: u64, now: Moment) -> Result<(), NotBefore> {
+    pub(super) fn take(&mut self, units: u64, order: Order, now: Moment) -> Result<(), NotBefore> {
         let Some(at_once) = self.at_once(units) else { return Ok(()) };
+        let owed = self.owed(now);
         self.hand.set(now);
         match self.limiter.check_n(at_once) {
             Ok(Ok(())) => {
-                self.charge(units.saturating_sub(u64::from(at_once.get())), now);
+                self.note_dip(order, owed);
+                self.raise(units.saturating_sub(u64::from(at_once.get())), now);
                 Ok(())
             }
             Ok(Err(_)) | Err(_) => Err(NotBefore(self.ready_at(units, 0, now))),
@@ -91,23 +121,34 @@ impl Bucket {
         moment_not_before(ready).max(now)
     }
 
-    /// Gives back what was taken and not used. A bucket never holds more than its burst.
-    pub(super) fn refund(&mut self, units: u64) {
-        let back = units.saturating_mul(self.interval);
+    /// Gives back what the take of this order did not use, as far as it would still be there.
+    pub(super) fn refund(&mut self, units: u64, taken: Order, now: Moment) {
+        let later = self.dips.partition_point(|dip| dip.order <= taken);
+        let lowest = self.dips.get(later).map_or(u64::MAX, |dip| dip.bound);
+        let back = units.saturating_mul(self.interval).min(lowest).min(self.owed(now));
+        // The past is now as if less had been taken.
+        for dip in self.dips.range_mut(later..) {
+            dip.bound -= back;
+        }
+        if let Some(lowered) = self.dips.get(later).map(|dip| dip.bound) {
+            let lower = self.dips.partition_point(|dip| dip.bound < lowered && dip.order <= taken);
+            self.dips.drain(lower..later);
+        }
         self.full_at.set(self.full_at.get().saturating_sub(back));
     }
 
     /// Takes what has been used already, into debt if need be.
-    pub(super) fn charge(&mut self, units: u64, now: Moment) {
-        let owed = self.owed(now).saturating_add(units.saturating_mul(self.interval));
-        self.owe(owed, now);
+    pub(super) fn charge(&mut self, units: u64, order: Order, now: Moment) {
+        self.note_dip(order, self.owed(now));
+        self.raise(units, now);
     }
 
     /// Lowers the level so that at `until` it is not more than `level` units: somebody who knows better,
-    /// the provider, has said so.
-    pub(super) fn drain_until(&mut self, until: Moment, level: u64) {
+    /// the provider, has said so. What was taken before is part of that level.
+    pub(super) fn drain_until(&mut self, until: Moment, level: u64, order: Order, now: Moment) {
         let room = level.saturating_mul(self.interval).min(self.slack());
         let full_at = ticks(until).saturating_add(self.slack() - room);
+        self.note_dip(order, self.full_at.get().saturating_sub(full_at.max(ticks(now))));
         self.full_at.set(self.full_at.get().max(full_at));
     }
 
@@ -162,7 +203,26 @@ impl Bucket {
     }
 
     fn owe(&self, owed: u64, now: Moment) {
-        self.full_at.set(ticks(now).saturating_add(owed.min(OWED_MAX)));
+        let most =
+            u64::from(self.rate.limit.get()).saturating_mul(self.interval).saturating_mul(WINDOWS_OWED_MAX);
+        self.full_at.set(ticks(now).saturating_add(owed.min(most)));
+    }
+
+    fn raise(&self, units: u64, now: Moment) {
+        self.owe(self.owed(now).saturating_add(units.saturating_mul(self.interval)), now);
+    }
+
+    fn note_dip(&mut self, order: Order, bound: u64) {
+        while self.dips.back().is_some_and(|dip| dip.bound >= bound) {
+            self.dips.pop_back();
+        }
+        self.dips.push_back(Dip { order, bound });
+        if self.dips.len() > DIPS_MAX
+            && let Some(oldest) = self.dips.pop_front()
+            && let Some(next) = self.dips.front_mut()
+        {
+            next.bound = oldest.bound;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Refuses to know who waits: that is the queue's. Invariant: what is held is the sum of what the open
 //! reservations hold, in every dimension.
 
-use super::bucket::{Bucket, NotBefore, Rate};
+use super::bucket::{Bucket, NotBefore, Order, Rate};
 use super::limits::Limits;
 use super::saved::SavedBudget;
 use crate::units::{Moment, Tokens};
@@ -74,6 +74,11 @@ impl Dimension {
         matches!(self, Dimension::RequestsPerMinute | Dimension::RequestsPerDay)
     }
 
+    /// Whether the limit is over a day, not over a minute.
+    const fn is_daily(self) -> bool {
+        matches!(self, Dimension::RequestsPerDay | Dimension::TokensPerDay)
+    }
+
     /// What `cost` weighs here.
     fn weigh(self, cost: Cost) -> u64 {
         match self {
@@ -140,13 +145,22 @@ pub(super) struct Budget {
     open: u32,
     /// Nothing is granted before this moment: the provider has said so.
     paused_until: Moment,
+    /// Counts what takes from the buckets.
+    order: Order,
+}
+
+/// What a take has taken, and when among all others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    pub(super) held: Cost,
+    order: Order,
 }
 
 impl Budget {
     pub(super) fn new(limits: Limits) -> Budget {
         let bucket = |dimension: Dimension| Some((dimension, Bucket::new(dimension.rate(&limits)?)));
         let buckets = Dimension::ALL.into_iter().filter_map(bucket).collect();
-        Budget { limits, buckets, open: 0, paused_until: Moment::START }
+        Budget { limits, buckets, open: 0, paused_until: Moment::START, order: 0 }
     }
 
     /// `cost` with a guessed output cut to what every limit can hold.
@@ -187,36 +201,48 @@ impl Budget {
     }
 
     /// Takes `cost` from every bucket, or nothing from any.
-    pub(super) fn take(&mut self, cost: Cost, now: Moment) -> bool {
+    pub(super) fn take(&mut self, cost: Cost, now: Moment) -> Option<Taken> {
         if now < self.paused_until || self.is_crowded() {
-            return false;
+            return None;
         }
+        self.order += 1;
         for index in 0..self.buckets.len() {
             let (dimension, bucket) = &mut self.buckets[index];
-            if let Err(NotBefore(_)) = bucket.take(dimension.weigh(cost), now) {
+            if let Err(NotBefore(_)) = bucket.take(dimension.weigh(cost), self.order, now) {
                 for (dimension, bucket) in &mut self.buckets[..index] {
-                    bucket.refund(dimension.weigh(cost));
+                    bucket.refund(dimension.weigh(cost), self.order, now);
                 }
-                return false;
+                return None;
             }
         }
         self.open += 1;
-        true
+        Some(Taken { held: cost, order: self.order })
     }
 
-    /// Replaces `held` by `truth` in every bucket of tokens. The request itself stays counted: the
+    /// Replaces what is held by `truth` in every bucket of tokens. The request itself stays counted: the
     /// providers count failed ones too.
-    pub(super) fn correct(&mut self, held: Cost, truth: Cost, now: Moment) {
+    pub(super) fn correct(&mut self, taken: &mut Taken, truth: Cost, now: Moment) {
+        self.order += 1;
         for (dimension, bucket) in &mut self.buckets {
             if dimension.counts_requests() {
                 continue;
             }
-            let (held, truth) = (dimension.weigh(held), dimension.weigh(truth));
+            let (held, truth) = (dimension.weigh(taken.held), dimension.weigh(truth));
             match truth.checked_sub(held) {
-                Some(more) => bucket.charge(more, now),
-                None => bucket.refund(held - truth),
+                Some(0) => {}
+                Some(more) => bucket.charge(more, self.order, now),
+                None => bucket.refund(held - truth, taken.order, now),
             }
         }
+        taken.held = truth;
+    }
+
+    /// Undoes a take of which the provider never heard: not even a request was used.
+    pub(super) fn undo(&mut self, taken: Taken, now: Moment) {
+        for (dimension, bucket) in &mut self.buckets {
+            bucket.refund(dimension.weigh(taken.held), taken.order, now);
+        }
+        self.close();
     }
 
     /// One reservation less.
@@ -226,23 +252,32 @@ impl Budget {
     }
 
     /// Grants nothing before `until`, and then no more at once than the call that was refused: the
-    /// provider has just shown that its own bucket is lower than ours. A pause is only ever extended.
-    pub(super) fn pause(&mut self, until: Moment, refused: Cost) {
+    /// provider has just shown that its own bucket is lower than ours. A day's buckets are left alone, or
+    /// one refusal for a minute would cost the day. A pause is only ever extended.
+    pub(super) fn pause(&mut self, until: Moment, refused: Cost, now: Moment) {
         self.paused_until = self.paused_until.max(until);
+        self.order += 1;
         for (dimension, bucket) in &mut self.buckets {
-            bucket.drain_until(until, dimension.weigh(refused).max(1));
+            if !dimension.is_daily() {
+                bucket.drain_until(until, dimension.weigh(refused).max(1), self.order, now);
+            }
         }
     }
 
-    /// Takes over new limits, keeping how full each bucket is and what is open.
+    /// Takes over new limits, keeping how full each bucket is and what is open. Into a bucket that has
+    /// changed nothing flows back from before.
     pub(super) fn retune(&mut self, limits: Limits, now: Moment) {
-        let fresh = Budget::new(limits);
-        let old = std::mem::replace(&mut self.buckets, fresh.buckets);
-        for (dimension, bucket) in &mut self.buckets {
-            if let Some((_, before)) = old.iter().find(|(known, _)| known == dimension) {
-                bucket.set_fill(before.fill(now), now);
-            }
-        }
+        let mut old = std::mem::take(&mut self.buckets);
+        self.order += 1;
+        self.buckets = Dimension::ALL
+            .into_iter()
+            .filter_map(|dimension| {
+                let rate = dimension.rate(&limits)?;
+                let before = old.iter().position(|(known, _)| *known == dimension);
+                let before = before.map(|index| old.swap_remove(index).1);
+                Some((dimension, retuned(before, rate, self.order, now)))
+            })
+            .collect();
         self.limits = limits;
     }
 
@@ -292,6 +327,19 @@ impl Budget {
 
     fn is_crowded(&self) -> bool {
         self.limits.concurrent.is_some_and(|most| self.open >= most.get())
+    }
+}
+
+/// The bucket for `rate`, as full as the one before it.
+fn retuned(before: Option<Bucket>, rate: Rate, order: Order, now: Moment) -> Bucket {
+    match before {
+        Some(same) if same.rate() == rate => same,
+        Some(other) => {
+            let mut bucket = Bucket::since(rate, order);
+            bucket.set_fill(other.fill(now), now);
+            bucket
+        }
+        None => Bucket::since(rate, order),
     }
 }
 

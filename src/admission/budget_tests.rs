@@ -26,8 +26,8 @@ fn level(budget: &Budget, dimension: Dimension, now: Moment) -> i64 {
 #[test]
 fn nothing_is_taken_from_any_bucket_if_one_refuses() {
     let mut budget = Budget::new(limits(600, 60));
-    assert!(budget.take(cost(5, 5), at(0.0)));
-    assert!(!budget.take(cost(5, 5), at(0.0)), "the tokens are gone");
+    assert!(budget.take(cost(5, 5), at(0.0)).is_some());
+    assert!(budget.take(cost(5, 5), at(0.0)).is_none(), "the tokens are gone");
     assert_eq!(level(&budget, Dimension::RequestsPerMinute, at(0.0)), 99);
     assert_eq!(budget.open(), 1);
 }
@@ -35,8 +35,8 @@ fn nothing_is_taken_from_any_bucket_if_one_refuses() {
 #[test]
 fn a_settled_call_gives_tokens_back_but_not_its_request() {
     let mut budget = Budget::new(limits(60, 600));
-    assert!(budget.take(cost(40, 60), at(0.0)));
-    budget.correct(cost(40, 60), cost(0, 0), at(0.0));
+    let mut taken = budget.take(cost(40, 60), at(0.0)).expect("it is full");
+    budget.correct(&mut taken, cost(0, 0), at(0.0));
     budget.close();
     assert_eq!(level(&budget, Dimension::TokensPerMinute, at(0.0)), 100);
     assert_eq!(level(&budget, Dimension::RequestsPerMinute, at(0.0)), 9);
@@ -45,8 +45,8 @@ fn a_settled_call_gives_tokens_back_but_not_its_request() {
 #[test]
 fn a_call_that_cost_more_than_it_held_leaves_debt() {
     let mut budget = Budget::new(limits(60, 600));
-    assert!(budget.take(cost(40, 60), at(0.0)));
-    budget.correct(cost(40, 60), cost(40, 200), at(0.0));
+    let mut taken = budget.take(cost(40, 60), at(0.0)).expect("it is full");
+    budget.correct(&mut taken, cost(40, 200), at(0.0));
     assert_eq!(level(&budget, Dimension::TokensPerMinute, at(0.0)), -140);
 }
 
@@ -71,7 +71,7 @@ fn a_guess_is_cut_to_what_the_limit_can_hold_and_a_promise_is_not() {
 #[test]
 fn what_waits_ahead_is_counted_into_the_wait() {
     let mut budget = Budget::new(limits(60, 600));
-    assert!(budget.take(cost(100, 0), at(0.0)));
+    assert!(budget.take(cost(100, 0), at(0.0)).is_some());
     let mut ahead = Ahead::default();
     assert_eq!(budget.room(cost(10, 0), ahead, at(0.0)), Room::At(at(1.0)));
     ahead.add(cost(20, 10));
@@ -81,27 +81,27 @@ fn what_waits_ahead_is_counted_into_the_wait() {
 #[test]
 fn a_crowded_provider_has_room_when_one_ends() {
     let mut budget = Budget::new(Limits { concurrent: NonZeroU32::new(1), ..Limits::default() });
-    assert!(budget.take(cost(1, 1), at(0.0)));
+    assert!(budget.take(cost(1, 1), at(0.0)).is_some());
     assert_eq!(budget.room(cost(1, 1), Ahead::default(), at(0.0)), Room::WhenOneEnds);
-    assert!(!budget.take(cost(1, 1), at(0.0)));
+    assert!(budget.take(cost(1, 1), at(0.0)).is_none());
     budget.close();
-    assert!(budget.take(cost(1, 1), at(0.0)));
+    assert!(budget.take(cost(1, 1), at(0.0)).is_some());
 }
 
 #[test]
 fn a_pause_is_only_ever_extended_and_ends_without_a_rush() {
     let mut budget = Budget::new(limits(600, 6_000));
-    budget.pause(at(10.0), cost(30, 20));
-    budget.pause(at(5.0), cost(30, 20));
-    assert!(!budget.take(cost(1, 0), at(9.9)));
-    assert!(budget.take(cost(30, 20), at(10.0)), "the call that was refused fits");
-    assert!(!budget.take(cost(30, 20), at(10.0)), "and no second one");
+    budget.pause(at(10.0), cost(30, 20), at(0.0));
+    budget.pause(at(5.0), cost(30, 20), at(0.0));
+    assert!(budget.take(cost(1, 0), at(9.9)).is_none());
+    assert!(budget.take(cost(30, 20), at(10.0)).is_some(), "the call that was refused fits");
+    assert!(budget.take(cost(30, 20), at(10.0)).is_none(), "and no second one");
 }
 
 #[test]
 fn new_limits_keep_the_fill_and_the_open_reservations() {
     let mut budget = Budget::new(limits(60, 600));
-    assert!(budget.take(cost(25, 25), at(0.0)));
+    assert!(budget.take(cost(25, 25), at(0.0)).is_some());
     budget.retune(limits(60, 6_000), at(0.0));
     assert_eq!(level(&budget, Dimension::TokensPerMinute, at(0.0)), 500);
     assert_eq!(budget.open(), 1);
@@ -112,8 +112,8 @@ fn new_limits_keep_the_fill_and_the_open_reservations() {
 #[test]
 fn a_restored_budget_has_refilled_for_as_long_as_it_was_away() {
     let mut before = Budget::new(limits(60, 600));
-    assert!(before.take(cost(100, 0), at(100.0)));
-    before.pause(at(104.0), cost(100, 0));
+    assert!(before.take(cost(100, 0), at(100.0)).is_some());
+    before.pause(at(104.0), cost(100, 0), at(100.0));
     let saved = before.save(at(100.0));
     let mut after = Budget::new(limits(60, 600));
     after.restore(&saved, Duration::from_secs(3), at(0.0));
@@ -130,4 +130,46 @@ fn a_saved_pause_of_a_century_is_held_to_a_day() {
     let mut budget = Budget::new(limits(60, 600));
     budget.restore(&saved, Duration::ZERO, at(0.0));
     assert_eq!(budget.paused_until(), at(86_400.0));
+}
+
+#[test]
+fn a_refusal_for_a_minute_does_not_cost_the_day() {
+    let limits = Limits {
+        requests_per_day: NonZeroU32::new(1_000),
+        tokens_per_day: NonZeroU32::new(1_000_000),
+        ..Limits::default()
+    };
+    let mut budget = Budget::new(limits);
+    budget.pause(at(1.0), cost(30, 20), at(0.0));
+    assert_eq!(level(&budget, Dimension::RequestsPerDay, at(1.0)), 1_000);
+    assert_eq!(level(&budget, Dimension::TokensPerDay, at(1.0)), 1_000_000);
+}
+
+#[test]
+fn what_was_never_sent_is_undone_with_its_request() {
+    let mut budget = Budget::new(limits(60, 600));
+    let taken = budget.take(cost(40, 60), at(0.0)).expect("it is full");
+    budget.undo(taken, at(0.0));
+    assert_eq!(level(&budget, Dimension::TokensPerMinute, at(0.0)), 100);
+    assert_eq!(level(&budget, Dimension::RequestsPerMinute, at(0.0)), 10);
+    assert_eq!(budget.open(), 0);
+}
+
+#[test]
+fn a_limit_that_came_later_gives_nothing_back_that_was_not_taken_from_it() {
+    let mut budget = Budget::new(Limits::default());
+    let mut early = budget.take(cost(90, 0), at(0.0)).expect("nothing is limited");
+    budget.retune(limits(60, 600), at(0.0));
+    assert!(budget.take(cost(90, 0), at(0.0)).is_some());
+    budget.correct(&mut early, cost(0, 0), at(0.0));
+    assert_eq!(level(&budget, Dimension::TokensPerMinute, at(0.0)), 10);
+}
+
+#[test]
+fn a_reload_without_a_change_leaves_the_bucket_and_its_reservations_alone() {
+    let mut budget = Budget::new(limits(60, 600));
+    let mut taken = budget.take(cost(90, 0), at(0.0)).expect("it is full");
+    budget.retune(limits(60, 600), at(0.0));
+    budget.correct(&mut taken, cost(0, 0), at(0.0));
+    assert_eq!(level(&budget, Dimension::TokensPerMinute, at(0.0)), 100);
 }

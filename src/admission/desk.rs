@@ -8,7 +8,7 @@
 //! provider are as many as its budget counts; nobody both waits and holds a reservation; an entry never
 //! leaves the queue deeper than its bound.
 
-use super::budget::{Ahead, Budget, Cost, Dimension, Room, TooLarge};
+use super::budget::{Ahead, Budget, Cost, Dimension, Room, Taken, TooLarge};
 use super::choose::{Decision, Pass};
 use super::limits::{Limits, Priority, QueueSettings};
 use super::queue::{Ask, Queue, Ticket};
@@ -89,7 +89,7 @@ pub struct Desk {
 #[derive(Debug)]
 struct Open {
     provider: ProviderId,
-    held: Cost,
+    taken: Taken,
 }
 
 impl Desk {
@@ -131,18 +131,21 @@ impl Desk {
         ticket
     }
 
-    /// The exchange has gone away: its place is freed, and what it held unused is given back.
+    /// The exchange has gone away, or nothing was sent for it: its place is freed, and all that it held
+    /// is given back, the request too.
     pub fn leave(&mut self, ticket: Ticket, now: Moment) {
         self.queue.remove(ticket);
-        self.settle(ticket, Cost::default(), now);
+        if let Some((open, budget)) = self.closed(ticket) {
+            budget.undo(open.taken, now);
+        }
+        self.serve(now);
+        self.check();
     }
 
     /// Replaces what is held by what was used. A ticket that holds nothing is left alone.
     pub fn settle(&mut self, ticket: Ticket, truth: Cost, now: Moment) {
-        if let Some(open) = self.open.remove(&ticket)
-            && let Some(budget) = self.budgets.get_mut(&open.provider)
-        {
-            budget.correct(open.held, truth, now);
+        if let Some((mut open, budget)) = self.closed(ticket) {
+            budget.correct(&mut open.taken, truth, now);
             budget.close();
         }
         self.serve(now);
@@ -153,12 +156,11 @@ impl Desk {
     /// see it before the end.
     pub fn true_up(&mut self, ticket: Ticket, output: Tokens, now: Moment) {
         if let Some(open) = self.open.get_mut(&ticket)
-            && output > open.held.output
+            && output > open.taken.held.output
             && let Some(budget) = self.budgets.get_mut(&open.provider)
         {
-            let truth = Cost { output, ..open.held };
-            budget.correct(open.held, truth, now);
-            open.held = truth;
+            let truth = Cost { output, ..open.taken.held };
+            budget.correct(&mut open.taken, truth, now);
         }
         self.check();
     }
@@ -166,12 +168,11 @@ impl Desk {
     /// The provider has refused for want of room: what is held is given back, and nobody is sent there
     /// before `until`.
     pub fn penalise(&mut self, ticket: Ticket, until: Moment, now: Moment) {
-        if let Some(open) = self.open.remove(&ticket)
-            && let Some(budget) = self.budgets.get_mut(&open.provider)
-        {
-            budget.correct(open.held, Cost::default(), now);
+        if let Some((mut open, budget)) = self.closed(ticket) {
+            let refused = open.taken.held;
+            budget.correct(&mut open.taken, Cost::default(), now);
             budget.close();
-            budget.pause(until, open.held);
+            budget.pause(until, refused, now);
         }
         self.serve(now);
         self.check();
@@ -193,8 +194,8 @@ impl Desk {
         self.wakeup
     }
 
-    /// Takes over new settings. Budgets keep how full they are; those of providers that are gone end
-    /// with their last reservation; those who wait for them alone are refused.
+    /// Takes over new settings. Budgets keep how full they are; those of providers that are gone are
+    /// forgotten with their reservations; those who wait for them alone are refused.
     pub fn retune(
         &mut self,
         settings: QueueSettings,
@@ -209,6 +210,7 @@ impl Desk {
             self.budgets.insert(provider, budget);
         }
         self.open.retain(|_, open| self.budgets.contains_key(&open.provider));
+        self.refuse_hopeless(now);
         self.serve(now);
         self.check();
     }
@@ -278,22 +280,49 @@ impl Desk {
         match (soonest, too_large) {
             (None, Some(why)) => Err(Refusal { why: Why::TooLarge(why), until: None }),
             (None, None) => Err(Refusal { why: Why::NoProvider, until: None }),
-            (Some(at), _) if at > ask.deadline => Err(Refusal { why: Why::Deadline, until: Some(at) }),
+            // The deadline ends waiting. What has room at once is granted after it too, or an exchange
+            // whose first provider was silent for long could not move on to an idle second one.
+            (Some(at), _) if at > ask.deadline.max(now) => {
+                Err(Refusal { why: Why::Deadline, until: Some(at) })
+            }
             (Some(_), _) => Ok(()),
         }
     }
 
-    /// Goes once through the queue in order: grants, refuses, and finds out when to look again.
+    /// Refuses those who wait for nothing that the budgets could still give them.
+    fn refuse_hopeless(&mut self, now: Moment) {
+        let refusal = |ask: &Ask| self.admissible(&mut ask.clone(), now).err();
+        let hopeless = self.queue.iter().filter_map(|(ticket, ask)| Some((ticket, refusal(ask)?)));
+        let hopeless: Vec<_> = hopeless.filter(|(_, refusal)| refusal.why != Why::Deadline).collect();
+        for (ticket, refusal) in hopeless {
+            self.queue.remove(ticket);
+            self.effects.push(Effect::Refused(ticket, refusal));
+        }
+    }
+
+    /// An open reservation that is open no more, and its budget.
+    fn closed(&mut self, ticket: Ticket) -> Option<(Open, &mut Budget)> {
+        let open = self.open.remove(&ticket)?;
+        let budget = self.budgets.get_mut(&open.provider)?;
+        Some((open, budget))
+    }
+
+    /// Goes once through the queue in order: grants, refuses, and finds out when to look again. Ends
+    /// early where nobody who comes later can get anything, unless somebody's time is over.
     fn serve(&mut self, now: Moment) {
+        let expired = self.queue.next_deadline().is_some_and(|deadline| deadline <= now);
         let mut pass = Pass::new(&mut self.budgets, now);
         let mut wakeup: Option<Moment> = None;
         let decided = self.effects.len();
         for (ticket, ask) in self.queue.iter() {
+            if pass.is_over() && !expired {
+                break;
+            }
             match pass.decide(ask) {
-                Decision::Grant(choice) => {
-                    let (target, held) = (choice.target.clone(), choice.cost);
-                    self.open.insert(ticket, Open { provider: target.provider.clone(), held });
-                    self.effects.push(Effect::Granted(Grant { ticket, target, held }));
+                Decision::Grant(choice, taken) => {
+                    let target = choice.target.clone();
+                    self.open.insert(ticket, Open { provider: target.provider.clone(), taken });
+                    self.effects.push(Effect::Granted(Grant { ticket, target, held: taken.held }));
                 }
                 Decision::Refuse(refusal) => self.effects.push(Effect::Refused(ticket, refusal)),
                 Decision::Wait { look_again } => {
@@ -305,7 +334,7 @@ impl Desk {
             let (Effect::Granted(Grant { ticket, .. }) | Effect::Refused(ticket, _)) = effect;
             self.queue.remove(*ticket);
         }
-        self.wakeup = wakeup;
+        self.wakeup = wakeup.into_iter().chain(self.queue.next_deadline()).min();
     }
 
     /// When the waiter with this ticket may expect room, those before it included.
@@ -313,7 +342,7 @@ impl Desk {
         let mut pass = Pass::new(&mut self.budgets, now);
         for (waiting, ask) in self.queue.iter() {
             if waiting == ticket {
-                return pass.soonest(ask).map(|(_, at)| at);
+                return pass.soonest(ask).map(|(_, at)| at.unwrap_or(now));
             }
             pass.keep_free(ask.choices.first()?);
         }

@@ -251,3 +251,57 @@ fn a_new_process_waits_as_the_old_one_would_have() {
     back.restore(&saved, at(0.0), WallTime(5));
     assert_eq!(back.view(at(0.0))[0].levels[0].2, 0, "a clock that was set back refills nothing");
 }
+
+#[test]
+fn who_waits_for_an_exchange_to_end_takes_other_room_that_comes_before() {
+    let crowded = Limits { concurrent: NonZeroU32::new(1), ..Limits::default() };
+    let mut desk = desk(&[("a", crowded), ("b", tokens_per_second(10))]);
+    enter(&mut desk, ask(&["a"], 1, at(0.0)), at(0.0));
+    enter(&mut desk, ask(&["b"], 60, at(0.0)), at(0.0));
+    let hasty = Ask { patient_until: at(0.0), ..ask(&["a", "b"], 50, at(0.0)) };
+    let (ticket, told) = enter(&mut desk, hasty, at(0.0));
+    assert_eq!(told, "waits");
+    let (later, _) = enter(&mut desk, ask(&["b"], 10, at(1.0)), at(1.0));
+    assert_eq!(run_until(&mut desk, at(60.0)), [(5.0, ticket, "b".into()), (6.0, later, "b".into())]);
+}
+
+#[test]
+fn after_its_deadline_an_exchange_still_moves_on_to_room_but_waits_no_more() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    let late = Ask { entered: at(0.0), ..ask(&["a"], 60, at(0.0)) };
+    assert_eq!(enter(&mut desk, late.clone(), at(300.0)).1, "a");
+    assert_eq!(enter(&mut desk, late, at(300.0)).1, "Deadline Some(306.0)");
+}
+
+#[test]
+fn who_was_granted_and_left_before_anything_was_sent_used_no_request() {
+    let limits = Limits { requests_per_day: NonZeroU32::new(2), ..Limits::default() };
+    let mut desk = desk(&[("a", limits)]);
+    for _ in 0..3 {
+        let (ticket, told) = enter(&mut desk, ask(&["a"], 1, at(0.0)), at(0.0));
+        assert_eq!(told, "a");
+        desk.leave(ticket, at(0.0));
+    }
+}
+
+#[test]
+fn a_reload_tells_those_that_have_become_too_large_for_it() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    enter(&mut desk, ask(&["a"], 30, at(0.0)), at(0.0));
+    let (large, _) = enter(&mut desk, ask(&["a"], 61, at(0.0)), at(0.0));
+    desk.retune(QueueSettings::default(), [(ProviderId::from("a"), tokens_per_second(1))], at(0.0));
+    let told = effects(&mut desk);
+    assert_eq!(told[0].0, large);
+    assert!(told[0].1.starts_with("TooLarge"), "{told:?}");
+}
+
+#[test]
+fn a_deadline_behind_a_long_queue_is_kept() {
+    let mut desk = desk(&[("a", tokens_per_second(1))]);
+    enter(&mut desk, ask(&["a"], 6, at(0.0)), at(0.0));
+    enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let hasty = Ask { deadline: at(3.0), ..ask(&["a"], 1, at(0.0)) };
+    let (ticket, _) = enter(&mut desk, hasty, at(0.0));
+    assert_eq!(run_until(&mut desk, at(3.0)), [(3.0, ticket, "Deadline Some(61.0)".into())]);
+}

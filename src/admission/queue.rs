@@ -6,7 +6,7 @@ use super::budget::Cost;
 use super::limits::Priority;
 use crate::ids::TargetId;
 use crate::units::Moment;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What one exchange is called at the desk, from its entry until it is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,18 +50,27 @@ pub(super) struct Place {
 pub(super) struct Queue {
     waiting: BTreeMap<Place, Ask>,
     places: HashMap<Ticket, Place>,
+    deadlines: BTreeSet<(Moment, Ticket)>,
 }
 
 impl Queue {
     pub(super) fn push(&mut self, ticket: Ticket, ask: Ask) {
         let place = Place { priority: ask.priority, entered: ask.entered, ticket };
         self.places.insert(ticket, place);
+        self.deadlines.insert((ask.deadline, ticket));
         self.waiting.insert(place, ask);
     }
 
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Ask> {
         let place = self.places.remove(&ticket)?;
-        self.waiting.remove(&place)
+        let ask = self.waiting.remove(&place)?;
+        self.deadlines.remove(&(ask.deadline, ticket));
+        Some(ask)
+    }
+
+    /// When the first of those who wait gives up.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
     /// The asks in the order of service.
@@ -86,6 +95,7 @@ impl Queue {
 
     pub(super) fn is_consistent(&self) -> bool {
         self.places.len() == self.waiting.len()
+            && self.deadlines.len() == self.waiting.len()
             && self.places.iter().all(|(ticket, place)| {
                 place.ticket == *ticket
                     && self.waiting.get(place).is_some_and(|ask| ask.entered == place.entered)

@@ -145,8 +145,9 @@ impl Daemon {
     pub async fn drain(self) -> bool {
         self.vitals.enter(Phase::Draining);
         let done = self.server.drain(self.settings.server.drain).await;
-        self.checkpoint.save_now().await;
+        // What was broken off settles as its task ends, and no earlier checkpoint is still being written then.
         self.tasks.stop().await;
+        self.checkpoint.save_now().await;
         done
     }
 }

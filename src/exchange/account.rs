@@ -44,6 +44,7 @@ pub(super) struct Account {
     pub(super) gateway: Arc<Gateway>,
     pub(super) id: RequestId,
     pub(super) dialect: Dialect,
+    /// Whether the answer comes as events, which is not always what was asked for.
     pub(super) stream: bool,
     pub(super) status: u16,
     pub(super) target: TargetId,
@@ -83,7 +84,7 @@ impl Account {
     pub(super) fn close(&mut self, ending: Ending, usage: Option<Usage>) {
         let Some(reservation) = self.reservation.take() else { return };
         let held = reservation.held();
-        let truth = self.truth(usage, held);
+        let truth = self.truth(ending, usage, held);
         reservation.settle(truth);
         self.measure(ending, usage, truth);
         match ending {
@@ -116,15 +117,15 @@ impl Account {
 
     /// The provider's usage is the truth. Without it a stream is worth its tally; a plain answer was
     /// generated whole or in unknown part, so what is held stays: giving it back blindly would forgive
-    /// real use.
-    fn truth(&self, usage: Option<Usage>, held: Cost) -> Cost {
-        match usage {
-            Some(usage) => Cost { input: usage.input, output: usage.output, output_is_guess: false },
-            None if self.stream => {
-                Cost { input: self.estimate.input, output: self.counted, output_is_guess: false }
-            }
-            None => held,
-        }
+    /// real use. A usage that came before the end of a stream that has none may be older than the tally.
+    fn truth(&self, ending: Ending, usage: Option<Usage>, held: Cost) -> Cost {
+        let (input, output) = match usage {
+            Some(usage) if ending == Ending::Complete => (usage.input, usage.output),
+            Some(usage) => (usage.input, usage.output.max(self.counted)),
+            None if self.stream => (self.estimate.input, self.counted),
+            None => (held.input, held.output),
+        };
+        Cost { input, output, output_is_guess: false }
     }
 
     fn measure(&self, ending: Ending, usage: Option<Usage>, truth: Cost) {

@@ -17,7 +17,7 @@ use crate::upstream::{
 use crate::wire::{Call, Changes, Frame, ProviderError, Seen, SseDecoder, Tally, patch};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 
@@ -76,8 +76,21 @@ pub(super) enum BegunKind {
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) outcome: Outcome,
+    pub(super) spent: Spent,
     /// The provider's own words, to be given back if nobody else serves.
     pub(super) answer: Option<GivenBack>,
+}
+
+/// What a failed try has used of its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// Nothing: the provider never heard of it.
+    Nothing,
+    /// A request, and no tokens: the provider has said no.
+    Request,
+    /// Nobody knows: the provider may have been working when it fell silent. What is held stays, because
+    /// giving it back blindly would forgive real use.
+    Unknown,
 }
 
 /// A provider's refusal, whole.
@@ -97,7 +110,11 @@ pub(super) async fn attempt(
 ) -> Attempted {
     let target = reservation.target().clone();
     let Some(upstream) = live.upstream(&target.provider).map(Arc::clone) else {
-        return Attempted::Failed(Failed { outcome: Outcome::Unreachable, answer: None });
+        return Attempted::Failed(Failed {
+            outcome: Outcome::Unreachable,
+            spent: Spent::Nothing,
+            answer: None,
+        });
     };
     let Some(trial) = gateway.health.begin(&target) else { return Attempted::FellSick };
     let changes = Changes {
@@ -156,17 +173,14 @@ pub(super) fn path_and_query(path: &str, query: Option<&str>) -> String {
 }
 
 fn failed(failure: &Failure) -> Failed {
-    let outcome = match failure.kind {
-        FailureKind::TimedOut | FailureKind::Idle => Outcome::TimedOut,
+    let (outcome, spent) = match failure.kind {
+        FailureKind::TimedOut | FailureKind::Idle => (Outcome::TimedOut, Spent::Unknown),
         // Nothing was sent: the target is not to blame.
-        FailureKind::Path | FailureKind::ClientBody => Outcome::Rejected,
-        FailureKind::Dns
-        | FailureKind::Connect
-        | FailureKind::Tls
-        | FailureKind::Reset
-        | FailureKind::Protocol => Outcome::Unreachable,
+        FailureKind::Path | FailureKind::ClientBody => (Outcome::Rejected, Spent::Nothing),
+        FailureKind::Dns | FailureKind::Connect | FailureKind::Tls => (Outcome::Unreachable, Spent::Nothing),
+        FailureKind::Reset | FailureKind::Protocol => (Outcome::Unreachable, Spent::Unknown),
     };
-    Failed { outcome, answer: None }
+    Failed { outcome, spent, answer: None }
 }
 
 /// Tells an answer that has begun from one that is a failure, be it by its status or by its first event.
@@ -174,7 +188,8 @@ async fn judged(gateway: &Gateway, call: &Call, reply: Reply, sent: Moment) -> R
     if !reply.status.is_success() {
         return Err(refused(gateway, reply).await);
     }
-    let events = call.stream && is_event_stream(&reply.headers);
+    // Encoded, against what was asked for, it cannot be read: then it passes through as it is.
+    let events = call.stream && is_event_stream(&reply.headers) && !is_encoded(&reply.headers);
     if !events {
         let Reply { status, headers, body } = reply;
         return Ok(Begun { sent, status, headers: for_client(&headers), body, kind: BegunKind::Plain });
@@ -185,6 +200,12 @@ async fn judged(gateway: &Gateway, call: &Call, reply: Reply, sent: Moment) -> R
 fn is_event_stream(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Reads an error body, bounded, and judges it.
@@ -201,7 +222,8 @@ async fn refused(gateway: &Gateway, reply: Reply) -> Failed {
     let error = ProviderError::read(&bytes);
     let wait = retry_after(&headers, &String::from_utf8_lossy(&bytes), gateway.clock.wall());
     let outcome = judge(status, &facts(&error), error.retry_delay.or(wait));
-    Failed { outcome, answer: Some(GivenBack { status, headers: for_client(&headers), body: bytes.into() }) }
+    let answer = GivenBack { status, headers: for_client(&headers), body: bytes.into() };
+    Failed { outcome, spent: Spent::Request, answer: Some(answer) }
 }
 
 fn facts(error: &ProviderError) -> ErrorFacts<'_> {
@@ -237,7 +259,10 @@ async fn first_event(dialect: Dialect, reply: Reply, sent: Moment) -> Result<Beg
         match body.next().await {
             Some(Ok(chunk)) => decoder.push(chunk),
             Some(Err(failure)) => return Err(failed(&failure)),
-            None => return Err(Failed { outcome: Outcome::ServerError { retry_after: None }, answer: None }),
+            None => {
+                let outcome = Outcome::ServerError { retry_after: None };
+                return Err(Failed { outcome, spent: Spent::Request, answer: None });
+            }
         }
     }
 }
@@ -272,5 +297,5 @@ fn failed_in_stream(frame: &Frame) -> Failed {
     };
     let wait =
         error.retry_delay.or_else(|| retry_after(&HeaderMap::new(), &error.message, Default::default()));
-    Failed { outcome: judge(status, &facts(&error), wait), answer: None }
+    Failed { outcome: judge(status, &facts(&error), wait), spent: Spent::Request, answer: None }
 }

@@ -13,10 +13,13 @@ use std::time::Duration;
 
 /// A wait that the official SDKs still obey. They discard a longer one and come back after half a second
 /// (openai-node, openai-python up to 2.51), so beyond it they are told not to retry.
-const OBEYED_MAX: Duration = Duration::from_secs(60);
+pub(super) const OBEYED_MAX: Duration = Duration::from_secs(60);
 
-/// What a refusal says where room comes when another exchange ends, which nobody can foretell. Never nothing:
-/// SDKs ignore a wait of zero, and whoever obeys it comes back at once, for ever.
+/// The header that the official SDKs obey before any rule of their own.
+pub(super) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// What is said where room comes when another exchange ends, which nobody can foretell. Nothing would bring
+/// the client back at once, again and again.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
 /// Why an exchange failed before an answer had begun.
@@ -116,7 +119,7 @@ impl Fault {
             headers.insert(HeaderName::from_static("retry-after-ms"), millis.into());
         }
         if words.hopeless || words.wait.is_some_and(|wait| wait > OBEYED_MAX) {
-            headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         answer
     }
@@ -148,7 +151,7 @@ impl Fault {
             },
             Fault::Refused(refusal) => refused(refusal, now),
             Fault::AllSick { until } => {
-                let wait = until.since(now);
+                let wait = wait(*until, now);
                 let message = format!(
                     "Every provider for this model has failed and is being left alone. {}",
                     try_again(wait)
@@ -199,8 +202,7 @@ fn unknown_model(model: &str, suggestions: &[String]) -> String {
 }
 
 fn refused(refusal: &Refusal, now: Moment) -> Words {
-    let wait = refusal.until.map(|until| until.since(now));
-    let wait = wait.map(|wait| if wait.is_zero() { UNKNOWN_WAIT } else { wait });
+    let wait = refusal.until.map(|until| wait(until, now));
     let when = wait.map_or_else(String::new, |wait| format!(" {}", try_again(wait)));
     let (kind, message) = match refusal.why {
         Why::QueueFull => {
@@ -229,6 +231,11 @@ fn refused(refusal: &Refusal, now: Moment) -> Words {
         wait,
         hopeless: wait.is_none(),
     }
+}
+
+fn wait(until: Moment, now: Moment) -> Duration {
+    let wait = until.since(now);
+    if wait.is_zero() { UNKNOWN_WAIT } else { wait }
 }
 
 /// The words that clients look for, rounded up so that they are never early.
@@ -277,6 +284,15 @@ mod tests {
             ],
         )
         .await;
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_another_to_end_is_not_sent_back_at_once() {
+        let (head, _) = Fault::Refused(Refusal { why: Why::QueueFull, until: Some(at(10.0)) })
+            .answer(at(10.0))
+            .into_parts();
+        assert_eq!(head.headers["retry-after"], "1");
+        assert_eq!(head.headers["retry-after-ms"], "1000");
     }
 
     #[tokio::test]

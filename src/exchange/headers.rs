@@ -1,8 +1,10 @@
 //! The headers of answers: the provider's own, and what tidegate tells of the exchange.
 
 use super::attempt::{Begun, BegunKind, GivenBack};
+use super::fault::{OBEYED_MAX, SHOULD_RETRY};
 use super::{Answer, AnswerBody, Trace};
 use crate::admission::Cost;
+use crate::routing::{Outcome, Window};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-tidegate-provider");
@@ -34,8 +36,23 @@ pub(super) fn given_back(given: GivenBack, trace: &Trace) -> Answer {
     let headers = answer.headers_mut();
     // The body may have been cut at its bound, so its length is told anew.
     headers.remove(CONTENT_LENGTH);
+    if trace.last_failure.as_ref().is_some_and(|(outcome, _)| is_hopeless(outcome)) {
+        headers.entry(SHOULD_RETRY).or_insert(HeaderValue::from_static("false"));
+    }
     tell(headers, trace);
     answer
+}
+
+/// Whether the same request would fail again within any time that an SDK waits. Without a word most of them
+/// try again after half a second.
+fn is_hopeless(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::TooLarge | Outcome::OutOfMoney => true,
+        Outcome::RateLimited { retry_after, window } => {
+            *window == Window::Day || retry_after.is_some_and(|wait| wait > OBEYED_MAX)
+        }
+        _ => false,
+    }
 }
 
 /// What tidegate has to tell.

@@ -41,7 +41,7 @@ use crate::routing::{Next, Outcome, Window};
 use crate::units::Moment;
 use account::Account;
 use appraise::Appraised;
-use attempt::{Attempted, Begun, Failed, Sendable, attempt};
+use attempt::{Attempted, Begun, BegunKind, Failed, Sendable, Spent, attempt};
 use bytes::Bytes;
 use http::HeaderMap;
 use live::Live;
@@ -70,6 +70,11 @@ pub struct Request {
 const UNSAID_WAIT: Duration = Duration::from_secs(1);
 /// The same for a limit over a day.
 const UNSAID_DAY_WAIT: Duration = Duration::from_secs(10 * 60);
+/// How long at least after the second 429 of one exchange, whatever was said; each further one doubles it.
+/// A provider that keeps saying "at once" would otherwise be asked as fast as the network allows.
+const REPEATED_WAIT: Duration = Duration::from_millis(250);
+/// Doublings after which that wait grows no more.
+const REPEATED_DOUBLINGS_MAX: u32 = 5;
 
 impl Gateway {
     /// Serves a request: always with an answer, be it a refusal. Dropping the future ends all that is done
@@ -105,12 +110,12 @@ impl Gateway {
             self.granted(&course, &reservation, trace);
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {
-                    let account = self.open_account(request, &call, &begun, reservation, trace);
+                    let account = self.open_account(request, call.dialect, &begun, reservation, trace);
                     return Ok(answer_with(*begun, account, call.stream && !call.wants_usage, trace));
                 }
                 Attempted::FellSick => {
                     trace.attempts -= 1;
-                    reservation.settle(Default::default());
+                    reservation.give_back();
                 }
                 Attempted::Failed(failed) => {
                     if let Some(answer) = self.after_failure(&mut course, failed, reservation, trace).await? {
@@ -144,12 +149,13 @@ impl Gateway {
     ) -> Result<Option<Answer>, Fault> {
         let now = self.clock.now();
         let target = reservation.target().clone();
-        match failed.outcome {
-            Outcome::RateLimited { retry_after, window } => {
-                let unsaid = if window == Window::Day { UNSAID_DAY_WAIT } else { UNSAID_WAIT };
-                reservation.penalise(now + retry_after.unwrap_or(unsaid));
+        match (failed.outcome, failed.spent) {
+            (Outcome::RateLimited { retry_after, window }, _) => {
+                reservation.penalise(now + trace.wait_after_refusal(retry_after, window));
             }
-            _ => reservation.settle(Default::default()),
+            (_, Spent::Nothing) => reservation.give_back(),
+            (_, Spent::Request) => reservation.settle(Default::default()),
+            (_, Spent::Unknown) => drop(reservation),
         }
         let next = course.plan.on(&target, &failed.outcome, now, fastrand::f64());
         trace.last_failure = Some((failed.outcome, target));
@@ -191,7 +197,7 @@ impl Gateway {
     fn open_account(
         self: &Arc<Self>,
         request: &Request,
-        call: &crate::wire::Call,
+        dialect: Dialect,
         begun: &Begun,
         reservation: Reservation,
         trace: &Trace,
@@ -199,8 +205,8 @@ impl Gateway {
         Account {
             gateway: Arc::clone(self),
             id: request.id.clone(),
-            dialect: call.dialect,
-            stream: call.stream,
+            dialect,
+            stream: matches!(begun.kind, BegunKind::Events { .. }),
             target: reservation.target().clone(),
             estimate: trace.estimated.unwrap_or_default(),
             attempts: trace.attempts,
@@ -260,6 +266,21 @@ struct Trace {
     /// For room, over all attempts; the time at providers is none of it.
     waited: Duration,
     last_failure: Option<(Outcome, TargetId)>,
+    /// How many 429s there were.
+    refusals: u32,
+}
+
+impl Trace {
+    /// How long to leave a provider in peace after one more 429.
+    fn wait_after_refusal(&mut self, said: Option<Duration>, window: Window) -> Duration {
+        let unsaid = if window == Window::Day { UNSAID_DAY_WAIT } else { UNSAID_WAIT };
+        let repeated = self
+            .refusals
+            .checked_sub(1)
+            .map_or(Duration::ZERO, |again| REPEATED_WAIT * (1 << again.min(REPEATED_DOUBLINGS_MAX)));
+        self.refusals += 1;
+        said.unwrap_or(unsaid).max(repeated)
+    }
 }
 
 fn answer_with(begun: Begun, account: Account, hide_usage: bool, trace: &Trace) -> Answer {

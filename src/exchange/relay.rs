@@ -5,13 +5,13 @@
 //! neither ever looks complete. When the relay is dropped its account is closed, however it ended.
 
 use super::account::{Account, Ending};
-use super::attempt::{Begun, BegunKind, see};
+use super::attempt::{Begun, BegunKind, EVENT_MAX, see};
 use crate::upstream::{Failure, ReplyBody};
 use crate::wire::{ErrorBody, Frame, Seen, SseDecoder, Tally, UsageScan, strip_null_usage};
 use bytes::Bytes;
 use futures_util::Stream;
-use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, StatusCode};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -45,13 +45,20 @@ enum Shape {
 
 impl Relay {
     /// Relays what has begun.
-    pub(super) fn new(begun: Begun, account: Account, hide_usage: bool) -> Relay {
+    pub(super) fn new(begun: Begun, mut account: Account, hide_usage: bool) -> Relay {
         let mut ready = VecDeque::new();
         let shape = match begun.kind {
             BegunKind::Plain => {
-                Shape::Plain { scan: UsageScan::new(), expected: content_length(&begun.headers) }
+                let expected = content_length(&begun.headers);
+                if expected == Some(0) || begun.status == StatusCode::NO_CONTENT {
+                    // Nobody will ask for a body that is known to be empty.
+                    account.close(Ending::Complete, None);
+                }
+                Shape::Plain { scan: UsageScan::new(), expected }
             }
             BegunKind::Events { decoder, tally, read } => {
+                // The first event has come already, or the answer would not have begun.
+                account.first_byte();
                 ready.extend(read.iter().filter_map(|(frame, seen)| shown(frame, *seen, hide_usage)));
                 Shape::Events { decoder: Some(decoder), tally, hide_usage, mid_event: false }
             }
@@ -98,7 +105,7 @@ impl Relay {
         self.account.counted(tally.output());
         if tally.done() {
             // Many clients hang up here and never ask for the end of the body.
-            self.account.close(Ending::Complete, tally.usage());
+            self.account.close(ending(tally), tally.usage());
         }
     }
 
@@ -116,15 +123,18 @@ impl Relay {
                     Some(failure)
                 }
             },
-            Shape::Events { decoder, tally, mid_event, .. } => {
+            Shape::Events { decoder, tally, mid_event, hide_usage } => {
                 let rest = decoder.take().and_then(SseDecoder::finish);
+                let last = rest.filter(|_| failure.is_none() && !*mid_event).map(closed_events);
+                let last = last.unwrap_or_default().into_iter().map(|frame| (see(tally, &frame), frame));
+                let last: Vec<_> = last.collect();
                 // Some servers leave `[DONE]` out; one that has told its usage has said everything.
                 let complete =
                     failure.is_none() && (tally.done() || tally.errored() || tally.usage().is_some());
                 if complete {
-                    self.ready.extend(rest);
-                    let ending = if tally.errored() { Ending::BrokeOff } else { Ending::Complete };
-                    self.account.close(ending, tally.usage());
+                    let last = last.iter().filter_map(|(seen, frame)| shown(frame, *seen, *hide_usage));
+                    self.ready.extend(last);
+                    self.account.close(ending(tally), tally.usage());
                 } else {
                     self.ready.push_back(broken_stream(*mid_event));
                     self.account.close(Ending::BrokeOff, tally.usage());
@@ -133,6 +143,19 @@ impl Relay {
             }
         }
     }
+}
+
+/// How a stream ended that the provider has ended.
+fn ending(tally: &Tally) -> Ending {
+    if tally.errored() { Ending::BrokeOff } else { Ending::Complete }
+}
+
+/// The end of a stream from a server that leaves the blank line behind its last event out, with that line.
+fn closed_events(rest: Bytes) -> Vec<Frame> {
+    let mut decoder = SseDecoder::new(EVENT_MAX);
+    decoder.push(rest);
+    decoder.push(Bytes::from_static(b"\n\n"));
+    std::iter::from_fn(|| decoder.next()).collect()
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -67,8 +67,7 @@ impl Turnstile {
             answer.await.expect("a sender is kept until its ticket is granted or refused");
         place.given_up = false;
         let (grant, waited) = (answer?, decided.since(asked));
-        let used = Cost::default();
-        Ok(Reservation { turnstile: Arc::clone(self), grant, waited, used, settled: false })
+        Ok(Reservation { turnstile: Arc::clone(self), grant, waited, used: None, settled: false })
     }
 
     /// Looks again whenever the desk has said to, until told to stop. Without it nobody who waits for
@@ -164,13 +163,14 @@ impl Drop for Place<'_> {
 }
 
 /// What an exchange holds in a budget. Travels from the turnstile to the attempt to the relay; dropping
-/// it settles it with what was last noted as used, which at first is nothing.
+/// it settles it with what was last noted as used. Before anything is noted nothing has been sent, and
+/// all of it is given back, the request too.
 #[derive(Debug)]
 pub struct Reservation {
     turnstile: Arc<Turnstile>,
     grant: Grant,
     waited: Duration,
-    used: Cost,
+    used: Option<Cost>,
     settled: bool,
 }
 
@@ -192,7 +192,7 @@ impl Reservation {
 
     /// Notes what has been used so far. Output beyond what is held is taken while it flows.
     pub fn note(&mut self, used: Cost) {
-        self.used = used;
+        self.used = Some(used);
         if used.output > self.grant.held.output + TRUE_UP_STEP {
             self.turnstile.with_desk(|counter, now| {
                 counter.desk.true_up(self.grant.ticket, used.output, now);
@@ -203,7 +203,12 @@ impl Reservation {
 
     /// Replaces what is held by the truth.
     pub fn settle(mut self, truth: Cost) {
-        self.used = truth;
+        self.used = Some(truth);
+    }
+
+    /// The provider never heard of the exchange: gives everything back, the request too.
+    pub fn give_back(mut self) {
+        self.used = None;
     }
 
     /// The provider had no room after all: gives everything back, and sends nobody there before `until`.
@@ -216,7 +221,10 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.settled {
-            self.turnstile.with_desk(|counter, now| counter.desk.settle(self.grant.ticket, self.used, now));
+            self.turnstile.with_desk(|counter, now| match self.used {
+                Some(used) => counter.desk.settle(self.grant.ticket, used, now),
+                None => counter.desk.leave(self.grant.ticket, now),
+            });
         }
     }
 }

@@ -22,6 +22,7 @@
 //! - `breakers`: a provider that keeps failing.
 //! - `broken_streams`: answers that go wrong after they have begun.
 //! - `state`: what outlives the daemon.
+//! - `odd`: providers that break off, fall silent, or answer in ways that none should.
 
 mod answers;
 mod beside;
@@ -36,6 +37,7 @@ mod hostile_sizes;
 mod leaving;
 mod listeners;
 mod metrics;
+mod odd;
 mod odd_streams;
 mod openmetrics;
 mod passthrough;
