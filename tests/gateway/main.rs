@@ -7,6 +7,7 @@
 //! - `hostile_sizes`: what is too large, too slow, or never ends.
 //! - `hostile_http`: what is no proper HTTP, and what must not travel from one connection to another.
 //! - `guard`: who may talk to the gateway at all, and requests that come round in circles.
+//! - `canary`: no key in anything that leaves.
 //! - `passthrough`: paths that are passed on unread.
 //! - `health`: what the gateway tells of itself, and its drain.
 //! - `metrics`: the page that Prometheus reads, and what moves which number.
@@ -28,6 +29,7 @@ mod answers;
 mod beside;
 mod breakers;
 mod broken_streams;
+mod canary;
 mod failover;
 mod guard;
 mod health;
