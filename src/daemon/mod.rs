@@ -137,8 +137,9 @@ impl Daemon {
     pub async fn drain(self) -> bool {
         self.vitals.enter(Phase::Draining);
         let done = self.server.drain(self.settings.server.drain).await;
-        self.checkpoint.save_now().await;
+        // The last checkpoint comes after every other: one that is still being written knows less.
         self.tasks.stop().await;
+        self.checkpoint.save_now().await;
         done
     }
 }
