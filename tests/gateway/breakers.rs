@@ -20,7 +20,7 @@ async fn world_with(open_for: Duration) -> World {
 }
 
 async fn ask(world: &World) -> Response {
-    soon(world.chat("both", json!({})).send()).await.unwrap()
+    soon(world.chat("both", json!({})).send()).await.expect("the gateway answers")
 }
 
 fn by(answer: &Response) -> String {

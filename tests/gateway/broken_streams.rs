@@ -15,7 +15,8 @@ async fn stream_with(change: impl FnOnce(&mut Faults)) -> (World, String) {
 }
 
 async fn stream(world: &World) -> String {
-    let answer = soon(world.chat("sim", json!({"stream": true, "max_tokens": 20})).send()).await.unwrap();
+    let answer = soon(world.chat("sim", json!({"stream": true, "max_tokens": 20})).send()).await;
+    let answer = answer.expect("the gateway answers");
     assert_eq!(answer.status(), 200);
     soon(answer.text()).await.expect("the connection itself ends well")
 }
@@ -23,9 +24,9 @@ async fn stream(world: &World) -> String {
 /// The only error event of a stream, which is its last.
 fn last_error(text: &str) -> Value {
     let events = events(text);
-    let (last, before) = events.split_last().unwrap();
+    let (last, before) = events.split_last().expect("there are events");
     assert!(before.iter().all(|event| !event.contains(r#""error""#) && event != "[DONE]"), "{text}");
-    let last: Value = serde_json::from_str(last).unwrap();
+    let last: Value = serde_json::from_str(last).expect("an error is JSON");
     last["error"].clone()
 }
 

@@ -19,7 +19,7 @@ async fn two_with_first(answer: String) -> (World, Asked) {
 }
 
 async fn ask(world: &World) -> Response {
-    soon(world.chat("both", json!({})).send()).await.unwrap()
+    soon(world.chat("both", json!({})).send()).await.expect("the gateway answers")
 }
 
 fn served_by(answer: &Response) -> (u16, String, String) {
@@ -28,7 +28,7 @@ fn served_by(answer: &Response) -> (u16, String, String) {
 }
 
 fn fail_next(world: &World, times: u32, status: u16) {
-    let status = StatusCode::from_u16(status).unwrap();
+    let status = StatusCode::from_u16(status).expect("a status");
     world.simulator("a").update(|faults| faults.fail_next = Some(FailNext::new(times, status)));
 }
 

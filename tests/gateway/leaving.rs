@@ -22,7 +22,7 @@ async fn slow_tokens() -> World {
 /// Waits until nobody is at the provider, and tells how many tokens are left.
 async fn left(world: &World) -> i64 {
     let health = until(world, |health| provider(health, "a")["open"] == 0).await;
-    provider(&health, "a")["budget"]["tokens_per_minute"]["available"].as_i64().unwrap()
+    provider(&health, "a")["budget"]["tokens_per_minute"]["available"].as_i64().expect("a number")
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::beside::{beside, provider, queued, soon, until};
 use crate::world::{Plan, World, header};
 use futures_util::future::join_all;
+use reqwest::header::HeaderName;
 use reqwest::{Response, StatusCode};
 use serde_json::json;
 use std::num::NonZeroU32;
@@ -11,7 +12,7 @@ use tidegate::simulator::{FailNext, SimulatedLimits, SimulatorSettings};
 
 /// The next `times` calls are refused for so long.
 fn refuse(world: &World, name: &str, times: u32, millis: u64) {
-    let (header, value) = ("retry-after-ms".parse().unwrap(), millis.into());
+    let (header, value) = (HeaderName::from_static("retry-after-ms"), millis.into());
     let refusal = FailNext::new(times, StatusCode::TOO_MANY_REQUESTS).with_header(header, value);
     world.simulator(name).update(|faults| faults.fail_next = Some(refusal));
 }

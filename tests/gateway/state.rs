@@ -21,11 +21,15 @@ async fn plan(store: &Path) -> Plan {
     };
     let plan = Plan::new().provider_with("a", limits, SimulatorSettings::unlimited()).await;
     let store = store.to_owned();
-    plan.set(|settings| settings.store.path = Some(store))
+    plan.set(|settings| {
+        settings.store.path = Some(store);
+        // Often, so that the last one meets others that are still being written.
+        settings.store.checkpoint_every = Duration::from_millis(1);
+    })
 }
 
 fn available(health: &Value, limit: &str) -> i64 {
-    provider(health, "a")["budget"][limit]["available"].as_i64().unwrap()
+    provider(health, "a")["budget"][limit]["available"].as_i64().expect("a number")
 }
 
 #[tokio::test]
@@ -45,7 +49,7 @@ async fn a_restart_is_no_amnesty() {
     assert!((before..before + 50).contains(&after), "{before} became {after}");
     let answer = world.chat("sim", json!({})).send().await.unwrap();
     assert_eq!(answer.status(), 200);
-    assert!(queued(&answer) <= 500, "the time between counts: {}", queued(&answer));
+    assert!(queued(&answer) <= 1_000, "the time between counts: {}", queued(&answer));
 }
 
 #[tokio::test]
@@ -59,8 +63,9 @@ async fn a_pause_that_the_provider_asked_for_goes_on_after_a_restart() {
     let World { daemon, .. } = world;
     assert!(soon(daemon.drain()).await);
     let world = plan(store.path()).await.start().await;
+    let detail = world.health().await["store"]["detail"].clone();
     let refusal = world.chat("sim", json!({})).send().await.unwrap();
-    assert_eq!(refusal.status(), 429);
+    assert_eq!(refusal.status(), 429, "{detail}");
     let seconds: u64 = header(&refusal, "retry-after").parse().unwrap();
     assert!((150..=200).contains(&seconds), "{seconds}");
 }
@@ -134,9 +139,7 @@ async fn a_directory_that_cannot_be_written_costs_the_memory_and_nothing_else() 
 #[tokio::test]
 async fn a_checkpoint_is_written_while_it_serves() {
     let store = tempfile::tempdir().unwrap();
-    let plan = plan(store.path()).await;
-    let world =
-        plan.set(|settings| settings.store.checkpoint_every = Duration::from_millis(20)).start().await;
+    let world = plan(store.path()).await.start().await;
     assert_eq!(world.chat("sim", json!({})).send().await.unwrap().status(), 200);
     soon(async {
         while world.metric("tidegate_checkpoints_total").await < 1.0 {

@@ -1,0 +1,13 @@
+//! The program as a process: what a service manager, a shell and a power cut see of it.
+//!
+//! - `child`: starting it, reading what it says, sending it signals.
+//! - `life`: drains, reloads, crashes.
+//! - `exits`: why it does not start.
+//! - `systemd`: readiness, watchdog, inherited sockets.
+//! - `secrets`: where a key never appears.
+
+mod child;
+mod exits;
+mod life;
+mod secrets;
+mod systemd;
