@@ -27,8 +27,6 @@ pub struct Grant {
     pub target: TargetId,
     /// What is held.
     pub held: Cost,
-    /// How long the exchange has been waiting since it first came.
-    pub waited: Duration,
 }
 
 /// Why there is no room, and when there will be.
@@ -324,8 +322,7 @@ impl Desk {
                 Decision::Grant(choice, taken) => {
                     let target = choice.target.clone();
                     self.open.insert(ticket, Open { provider: target.provider.clone(), taken });
-                    let waited = now.since(ask.entered);
-                    self.effects.push(Effect::Granted(Grant { ticket, target, held: taken.held, waited }));
+                    self.effects.push(Effect::Granted(Grant { ticket, target, held: taken.held }));
                 }
                 Decision::Refuse(refusal) => self.effects.push(Effect::Refused(ticket, refusal)),
                 Decision::Wait { look_again } => {

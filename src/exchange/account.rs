@@ -11,6 +11,7 @@ use crate::observe::seconds;
 use crate::units::{Moment, Tokens};
 use crate::wire::Usage;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub(super) struct Account {
     pub(super) target: TargetId,
     pub(super) estimate: Cost,
     pub(super) attempts: u32,
+    pub(super) waited: Duration,
     pub(super) arrived: Moment,
     pub(super) sent: Moment,
     pub(super) first_byte: Option<Moment>,
@@ -76,7 +78,7 @@ impl Account {
     /// Settles on the provider's count, or on ours if it gave none.
     pub(super) fn close(&mut self, ending: Ending, usage: Option<Usage>) {
         let Some(reservation) = self.reservation.take() else { return };
-        let (held, waited) = (reservation.held(), reservation.waited());
+        let held = reservation.held();
         let truth = self.truth(ending, usage, held);
         reservation.settle(truth);
         self.measure(ending, usage, truth);
@@ -95,7 +97,7 @@ impl Account {
             ending = ending.name(),
             stream = self.stream,
             attempts = self.attempts,
-            queue_ms = millis(waited),
+            queue_ms = millis(self.waited),
             ttft_ms = self.first_byte.map(|first| millis(first.since(self.sent))),
             total_ms = millis(now.since(self.arrived)),
             tokens_estimated = self.estimate.total().0,
@@ -153,6 +155,6 @@ impl Account {
     }
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

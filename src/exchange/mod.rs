@@ -111,7 +111,10 @@ impl Gateway {
                     let account = self.open_account(request, call.dialect, &begun, reservation, trace);
                     return Ok(answer_with(*begun, account, call.stream && !call.wants_usage, trace));
                 }
-                Attempted::FellSick => reservation.give_back(),
+                Attempted::FellSick => {
+                    trace.attempts -= 1;
+                    reservation.give_back();
+                }
                 Attempted::Failed(failed) => {
                     if let Some(answer) = self.after_failure(&mut course, failed, reservation, trace).await? {
                         return Ok(answer);
@@ -175,7 +178,7 @@ impl Gateway {
         trace.attempts += 1;
         trace.target = Some(target.clone());
         trace.reserved = Some(reservation.held());
-        trace.waited = waited;
+        trace.waited += waited;
     }
 
     fn open_account(
@@ -194,6 +197,7 @@ impl Gateway {
             target: reservation.target().clone(),
             estimate: trace.estimated.unwrap_or_default(),
             attempts: trace.attempts,
+            waited: trace.waited,
             arrived: request.arrived,
             sent: begun.sent,
             status: begun.status.as_u16(),
@@ -230,6 +234,7 @@ struct Trace {
     reserved: Option<crate::admission::Cost>,
     attempts: u32,
     target: Option<TargetId>,
+    /// In the queue, all its waits together.
     waited: Duration,
     last_failure: Option<(Outcome, TargetId)>,
     /// How many 429s there were.

@@ -53,6 +53,7 @@ impl Turnstile {
     /// # Errors
     /// Why there is no room, and when there will be.
     pub async fn enter(self: &Arc<Self>, ask: Ask) -> Result<Reservation, Refusal> {
+        let began = self.clock.now();
         let (sender, answer) = oneshot::channel();
         let ticket = self.with_desk(|counter, now| {
             let ticket = counter.desk.enter(ask, now);
@@ -63,7 +64,8 @@ impl Turnstile {
         let answer = answer.await.expect("a sender is kept until its ticket is granted or refused");
         place.given_up = false;
         let grant = answer?;
-        Ok(Reservation { turnstile: Arc::clone(self), grant, used: None, settled: false })
+        let waited = self.clock.now().since(began);
+        Ok(Reservation { turnstile: Arc::clone(self), grant, waited, used: None, settled: false })
     }
 
     /// Looks again whenever the desk has said to, until told to stop. Without it nobody who waits for
@@ -164,6 +166,7 @@ impl Drop for Place<'_> {
 pub struct Reservation {
     turnstile: Arc<Turnstile>,
     grant: Grant,
+    waited: Duration,
     used: Option<Cost>,
     settled: bool,
 }
@@ -179,9 +182,9 @@ impl Reservation {
         self.grant.held
     }
 
-    /// How long the exchange has waited since it first came.
+    /// How long it took to get this room. Earlier attempts of the same exchange are no part of it.
     pub fn waited(&self) -> Duration {
-        self.grant.waited
+        self.waited
     }
 
     /// Notes what has been used so far. Output beyond what is held is taken while it flows.
