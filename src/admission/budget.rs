@@ -281,10 +281,6 @@ impl Budget {
         self.limits = limits;
     }
 
-    pub(super) fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
     pub(super) fn open(&self) -> u32 {
         self.open
     }

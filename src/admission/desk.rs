@@ -236,11 +236,6 @@ impl Desk {
         views
     }
 
-    /// The limits as they stand now.
-    pub fn limits(&self, provider: &ProviderId) -> Option<&Limits> {
-        self.budgets.get(provider).map(Budget::limits)
-    }
-
     /// The state that outlives the process. What open reservations hold counts as used.
     pub fn save(&self, now: Moment, wall: WallTime) -> SavedDesk {
         let budgets = self.budgets.iter().map(|(id, budget)| (id.as_str().to_owned(), budget.save(now)));

@@ -305,3 +305,63 @@ fn a_deadline_behind_a_long_queue_is_kept() {
     let (ticket, _) = enter(&mut desk, hasty, at(0.0));
     assert_eq!(run_until(&mut desk, at(3.0)), [(3.0, ticket, "Deadline Some(61.0)".into())]);
 }
+
+/// Whoever polls before the moment that the desk has named finds nothing to do: else somebody who could go
+/// would be left waiting. Patience and crowded providers are not tried together: what waits for an exchange to
+/// end is of unknown length, and the guess whether it is worth the patience moves with time.
+#[test]
+fn nothing_can_be_done_before_the_moment_that_is_named() {
+    for seed in 0..60 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let limits = |random: &mut fastrand::Rng| Limits {
+            tokens_per_minute: NonZeroU32::new(random.u32(0..3) * 600),
+            requests_per_minute: NonZeroU32::new(random.u32(0..2) * 60),
+            concurrent: NonZeroU32::new(random.u32(0..4)).filter(|_| seed % 2 == 0),
+            ..Limits::default()
+        };
+        let names = ["a", "b", "c"];
+        let limits = names.map(|name| (ProviderId::from(name), limits(&mut random)));
+        let settings = QueueSettings { max_depth: 20, ..QueueSettings::default() };
+        let mut desk = Desk::new(settings, limits);
+        let (mut now, mut open) = (at(0.0), Vec::new());
+        for step in 0..400 {
+            now = now + Duration::from_millis(random.u64(0..400));
+            let early = desk.next_wakeup().is_none_or(|named| now < named);
+            desk.poll(now);
+            let effects = desk.take_effects();
+            assert!(!early || effects.is_empty(), "seed {seed}, step {step}: {effects:?}");
+            open.extend(effects.into_iter().filter_map(granted));
+            let ticket = (!open.is_empty()).then(|| random.usize(0..open.len()));
+            match (random.u8(0..5), ticket) {
+                (0, Some(index)) => desk.settle(open.swap_remove(index), cost(random.u64(0..150)), now),
+                (1, Some(index)) if random.u8(0..5) == 0 => {
+                    desk.penalise(
+                        open.swap_remove(index),
+                        now + Duration::from_millis(random.u64(0..20_000)),
+                        now,
+                    );
+                }
+                (2, Some(index)) => desk.leave(open.swap_remove(index), now),
+                _ => {
+                    let mut choices = names.to_vec();
+                    random.shuffle(&mut choices);
+                    choices.truncate(random.usize(1..=3));
+                    let ask = Ask {
+                        patient_until: now + Duration::from_secs(random.u64(0..10) * (seed % 2)),
+                        deadline: now + Duration::from_secs(random.u64(1..60)),
+                        ..ask(&choices, random.u64(1..150), now)
+                    };
+                    desk.enter(ask, now);
+                }
+            }
+            open.extend(desk.take_effects().into_iter().filter_map(granted));
+        }
+    }
+}
+
+fn granted(effect: Effect) -> Option<Ticket> {
+    match effect {
+        Effect::Granted(grant) => Some(grant.ticket),
+        Effect::Refused(..) => None,
+    }
+}

@@ -188,6 +188,7 @@ async fn a_provider_that_was_silent_past_the_longest_wait_is_still_left_for_anot
     let answer = world.chat("fast", json!({"max_tokens": 300})).send().await.unwrap();
     assert_eq!((answer.status().as_u16(), header(&answer, "x-tidegate-provider").as_str()), (200, "b"));
     assert!(available(&world).await < 310, "a may have been working on it");
+    assert_eq!(header(&answer, "x-tidegate-queued-ms"), "0", "an attempt is no wait in the queue");
 }
 
 #[tokio::test]
