@@ -5,9 +5,9 @@ use super::{Fault, Gateway, Request, router};
 use crate::admission::Cost;
 use crate::dialect::Dialect;
 use crate::routing::Found;
-use crate::tokens::{Encoding, Estimate, Estimator, INLINE_BYTES_MAX};
-use crate::wire::{self, BadCall, Call};
-use bytes::Bytes;
+use crate::tokens::{Encoding, INLINE_BYTES_MAX};
+use crate::wire::{self, Call};
+use std::sync::Arc;
 
 /// What is known of a request before anybody is asked.
 #[derive(Debug)]
@@ -19,44 +19,38 @@ pub(super) struct Appraised {
 
 impl Gateway {
     /// Reads the call, finds out what its model means, and estimates.
-    pub(super) async fn appraise(&self, live: &Live, request: &Request) -> Result<Appraised, Fault> {
+    pub(super) async fn appraise(&self, live: &Arc<Live>, request: &Request) -> Result<Appraised, Fault> {
         let began = self.clock.now();
-        let estimator = Gateway::estimator(live);
-        let (dialect, body) = (request.dialect, request.body.clone());
-        let is_small = body.len() <= INLINE_BYTES_MAX;
-        let (call, _) = if is_small {
-            wire::read(dialect, &body)?
-        } else {
-            (read_beside(&body, dialect).await?, Default::default())
-        };
-        let found = router::find(live, &call.model)?;
-        // The first target's model tells the vocabulary: a public name may be anything.
-        let model =
-            found.targets.first().map_or(call.model.as_str(), |target| target.model.as_str()).to_owned();
-        let estimate = if is_small && Encoding::of_model(&model).is_loaded() {
-            count(&estimator, dialect, &model, &body)?
-        } else {
-            beside(move || count(&estimator, dialect, &model, &body)).await??
-        };
-        let cost = Cost {
-            input: estimate.input,
-            output: estimate.output,
-            output_is_guess: estimate.output_is_guess,
+        let (dialect, body) = (request.dialect, &request.body);
+        let at_once =
+            if body.len() <= INLINE_BYTES_MAX { appraised(live, dialect, body, false)? } else { None };
+        let appraised = match at_once {
+            Some(appraised) => appraised,
+            None => {
+                let (live, body) = (Arc::clone(live), body.clone());
+                let whole = beside(move || appraised(&live, dialect, &body, true)).await??;
+                whole.expect("it may wait for the vocabulary")
+            }
         };
         self.metrics.overhead.observe(self.clock.now().since(began).as_secs_f64());
-        Ok(Appraised { call, found, cost })
+        Ok(appraised)
     }
 }
 
-/// Reads a large body on a thread that may block.
-async fn read_beside(body: &Bytes, dialect: Dialect) -> Result<Call, Fault> {
-    let body = body.clone();
-    Ok(beside(move || wire::read(dialect, &body).map(|(call, _)| call)).await??)
-}
-
-fn count(estimator: &Estimator, dialect: Dialect, model: &str, body: &[u8]) -> Result<Estimate, BadCall> {
+/// Reads the body once for all that is asked of it. `None` if the vocabulary must be loaded first, and that
+/// takes too long here.
+fn appraised(live: &Live, dialect: Dialect, body: &[u8], may_load: bool) -> Result<Option<Appraised>, Fault> {
     let (call, content) = wire::read(dialect, body)?;
-    Ok(estimator.estimate(model, &call, &content))
+    let found = router::find(live, &call.model)?;
+    // The first target's model tells the vocabulary: a public name may be anything.
+    let model = found.targets.first().map_or(call.model.as_str(), |target| target.model.as_str());
+    if !may_load && !Encoding::of_model(model).is_loaded() {
+        return Ok(None);
+    }
+    let estimate = Gateway::estimator(live).estimate(model, &call, &content);
+    let cost =
+        Cost { input: estimate.input, output: estimate.output, output_is_guess: estimate.output_is_guess };
+    Ok(Some(Appraised { call, found, cost }))
 }
 
 /// Runs `work` where it may take its time. A panic in it is a fault of this exchange alone.

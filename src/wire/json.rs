@@ -29,7 +29,8 @@ pub(super) fn pick<'a, const N: usize>(
 ) -> Result<Picked<'a, N>, serde_json::Error> {
     let mut picked = Picked { values: [None; N], repeated: [false; N] };
     fields(text, |key, value| {
-        if let Some(place) = wanted.iter().position(|name| same_key(key, name)) {
+        let Some(key) = self::text(key) else { return };
+        if let Some(place) = wanted.iter().position(|name| key == *name) {
             picked.repeated[place] = picked.values[place].is_some();
             picked.values[place] = Some(value);
         }
@@ -86,10 +87,6 @@ pub(super) fn truthy(value: &str) -> bool {
 /// What is wrong with a text, in words that never quote it. An error about types does, so it is replaced.
 pub(super) fn reason(error: &serde_json::Error) -> String {
     if error.is_data() { "it is another kind of value".to_owned() } else { error.to_string() }
-}
-
-fn same_key(key: &str, name: &str) -> bool {
-    text(key).is_some_and(|key| key == name)
 }
 
 struct Fields<F>(F);

@@ -26,7 +26,7 @@ impl Usage {
     /// output that they name.
     pub fn read(object: &[u8]) -> Option<Usage> {
         let text = std::str::from_utf8(object).ok()?;
-        let [prompt, input, completion, output, total, hits] = json::pick_any(
+        let [prompt, input, completion, output, total, hits, rest @ ..] = json::pick_any(
             text,
             [
                 "prompt_tokens",
@@ -35,17 +35,13 @@ impl Usage {
                 "output_tokens",
                 "total_tokens",
                 "prompt_cache_hit_tokens",
-            ],
-        );
-        let [prompt_parts, input_parts, completion_parts, output_parts] = json::pick_any(
-            text,
-            [
                 "prompt_tokens_details",
                 "input_tokens_details",
                 "completion_tokens_details",
                 "output_tokens_details",
             ],
         );
+        let [prompt_parts, input_parts, completion_parts, output_parts] = rest;
         let output = count(completion).or(count(output));
         let total = count(total).unwrap_or_default();
         let input = count(prompt).or(count(input)).unwrap_or(total - output.unwrap_or_default());
