@@ -23,6 +23,8 @@ pub(super) struct Checkpoint {
     gateway: Arc<Gateway>,
     vitals: Arc<Vitals>,
     place: String,
+    /// Whether what is saved outlives the process at all.
+    keeps: bool,
     failed: Arc<AtomicBool>,
 }
 
@@ -46,7 +48,15 @@ impl Checkpoint {
         vitals.set_store(StoreStatus { healthy: keeps, detail });
         gateway.metrics().store_healthy.set(i64::from(keeps));
         let failed = Arc::new(AtomicBool::new(!keeps));
-        Checkpoint { store: opened.store, every: settings.checkpoint_every, gateway, vitals, place, failed }
+        Checkpoint {
+            store: opened.store,
+            every: settings.checkpoint_every,
+            gateway,
+            vitals,
+            place,
+            keeps,
+            failed,
+        }
     }
 
     /// Takes over what an earlier process saved. What cannot be read is left alone and said.
@@ -103,6 +113,11 @@ impl Checkpoint {
         match written {
             Ok(()) => {
                 self.gateway.metrics().checkpoints.inc();
+                if self.keeps && self.failed.swap(false, Ordering::Relaxed) {
+                    tracing::info!("limits are saved again");
+                    self.vitals.set_store(StoreStatus { healthy: true, detail: self.place.clone() });
+                    self.gateway.metrics().store_healthy.set(1);
+                }
             }
             Err(error) => {
                 if !self.failed.swap(true, Ordering::Relaxed) {

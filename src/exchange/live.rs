@@ -3,7 +3,7 @@
 
 use super::settings::{ExchangeSettings, Provider};
 use crate::admission::{Limits, Priority};
-use crate::ids::{ModelName, ProviderId};
+use crate::ids::{ModelName, ProviderId, TargetId};
 use crate::routing::{BreakerPolicy, Catalogue, CatalogueProvider};
 use crate::upstream::{BuildError, Upstream};
 use std::collections::HashMap;
@@ -62,6 +62,14 @@ impl Live {
     /// The door to a provider.
     pub(super) fn upstream(&self, provider: &ProviderId) -> Option<&Arc<Upstream>> {
         self.upstreams.get(provider)
+    }
+
+    /// Whether the settings name the target: as a route's, or among its provider's models.
+    pub(super) fn names(&self, target: &TargetId) -> bool {
+        let listed =
+            |provider: &Provider| provider.id == target.provider && provider.models.contains(&target.model);
+        self.settings.routes.iter().any(|route| route.targets.contains(target))
+            || self.settings.providers.iter().any(listed)
     }
 
     /// Where unread paths go: the default provider, else the only one.

@@ -66,6 +66,9 @@ pub struct Request {
     pub arrived: Moment,
 }
 
+/// The longest that a provider is left in peace for a limit that is not over a day, whatever it says: a wrong
+/// number would otherwise shut all its models for a day.
+const SAID_WAIT_MAX: Duration = Duration::from_secs(3_600);
 /// How long a provider is left in peace after a 429 that does not say when to come back.
 const UNSAID_WAIT: Duration = Duration::from_secs(1);
 /// The same for a limit over a day.
@@ -279,7 +282,8 @@ impl Trace {
             .checked_sub(1)
             .map_or(Duration::ZERO, |again| REPEATED_WAIT * (1 << again.min(REPEATED_DOUBLINGS_MAX)));
         self.refusals += 1;
-        said.unwrap_or(unsaid).max(repeated)
+        let longest = if window == Window::Day { Duration::MAX } else { SAID_WAIT_MAX };
+        said.unwrap_or(unsaid).max(repeated).min(longest)
     }
 }
 

@@ -128,9 +128,7 @@ impl Relay {
                 let last = rest.filter(|_| failure.is_none() && !*mid_event).map(closed_events);
                 let last = last.unwrap_or_default().into_iter().map(|frame| (see(tally, &frame), frame));
                 let last: Vec<_> = last.collect();
-                // Some servers leave `[DONE]` out; one that has told its usage has said everything.
-                let complete =
-                    failure.is_none() && (tally.done() || tally.errored() || tally.usage().is_some());
+                let complete = failure.is_none() && (tally.finished() || tally.errored());
                 if complete {
                     let last = last.iter().filter_map(|(seen, frame)| shown(frame, *seen, *hide_usage));
                     self.ready.extend(last);

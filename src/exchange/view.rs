@@ -4,6 +4,9 @@ use super::Gateway;
 use crate::observe::{LevelStatus, ProviderStatus};
 use std::collections::BTreeMap;
 
+/// The label of models that no setting names; it shows the sickest of them.
+const OTHER_MODEL: &str = "other";
+
 impl Gateway {
     /// Each provider as it stands.
     pub fn providers(&self) -> Vec<ProviderStatus> {
@@ -60,14 +63,18 @@ impl Gateway {
                 family.get_or_create(&[provider(), ("limit", dimension.name().to_owned())]).set(available);
             }
         }
+        let live = self.live.load();
         for (target, status) in self.health.breakers() {
-            let labels = [("provider", target.provider.to_string()), ("model", target.model.to_string())];
+            // A client may name any model; only those that stand in the settings become a label.
+            let model = if live.names(&target) { target.model.as_str() } else { OTHER_MODEL };
+            let labels = [("provider", target.provider.to_string()), ("model", model.to_owned())];
             let state = match status.state {
                 "closed" => 0.0,
                 "probing" => 1.0,
                 _ => 2.0,
             };
-            metrics.breaker_state.get_or_create(&labels).set(state);
+            let gauge = metrics.breaker_state.get_or_create(&labels);
+            gauge.set(gauge.get().max(state));
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// The most targets whose failures are remembered. Far above any real number of models in use; a bound,
 /// because a client may invent model names that its provider answers with a 500.
-pub const BREAKERS_MAX: usize = 1_024;
+pub const BREAKERS_MAX: usize = 512;
 
 /// More doublings than this differ in nothing, because the wait has long reached its maximum.
 const SAVED_TRIPS_MAX: u32 = 32;

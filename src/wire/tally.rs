@@ -31,13 +31,14 @@ pub struct Tally {
     output: Tokens,
     usage: Option<Usage>,
     done: bool,
+    finished: bool,
     errored: bool,
 }
 
 impl Tally {
     /// A tally that has seen nothing.
     pub fn new(dialect: Dialect) -> Self {
-        Tally { dialect, output: Tokens::ZERO, usage: None, done: false, errored: false }
+        Tally { dialect, output: Tokens::ZERO, usage: None, done: false, finished: false, errored: false }
     }
 
     /// Counts the data of one event and says what it is. What follows the end is not looked at: whether it
@@ -60,6 +61,8 @@ impl Tally {
         let listed = choices.is_some_and(|choices| {
             json::elements(choices, |choice| {
                 empty = false;
+                let [reason] = json::pick_any(choice, ["finish_reason"]);
+                self.finished |= given(reason).is_some();
                 let written = self.written(choice);
                 bytes = bytes.saturating_add(written);
                 self.output += tokens(written);
@@ -71,6 +74,7 @@ impl Tally {
         } else if bytes > 0 {
             Seen::Content
         } else if listed && empty && usage.is_some() {
+            self.finished = true;
             Seen::UsageOnly
         } else {
             Seen::Other
@@ -91,6 +95,13 @@ impl Tally {
     /// Whether the stream said that it is complete.
     pub fn done(&self) -> bool {
         self.done
+    }
+
+    /// Whether the answer is whole, said or not: some servers leave `[DONE]` out, but none goes on after a
+    /// `finish_reason` or the extra chunk with the usage. Usage alone proves nothing, because some servers
+    /// send it with every chunk.
+    pub fn finished(&self) -> bool {
+        self.done || self.finished
     }
 
     /// Whether the provider reported a failure.

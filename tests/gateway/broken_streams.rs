@@ -49,15 +49,11 @@ async fn a_clean_end_in_the_middle_is_told_as_broken() {
 }
 
 #[tokio::test]
-async fn an_end_without_done_and_without_usage_is_told_as_broken() {
-    let (_world, text) = stream_with(|faults| (faults.no_done, faults.no_usage) = (true, true)).await;
-    assert_eq!(last_error(&text)["code"], "stream_broken");
-}
-
-#[tokio::test]
-async fn an_end_without_done_but_with_usage_is_an_end() {
-    let (_world, text) = stream_with(|faults| faults.no_done = true).await;
-    assert!(!text.contains("error") && events(&text).len() >= 20, "{text}");
+async fn an_end_with_a_reason_is_an_end_even_without_done() {
+    for no_usage in [false, true] {
+        let (_world, text) = stream_with(|faults| (faults.no_done, faults.no_usage) = (true, no_usage)).await;
+        assert!(!text.contains("error") && events(&text).len() >= 20, "{text}");
+    }
 }
 
 #[tokio::test]

@@ -82,6 +82,21 @@ fn the_end_and_errors_are_seen() {
 }
 
 #[test]
+fn an_answer_is_whole_at_its_reason_its_usage_chunk_or_its_end() {
+    let finished = |data: &str| {
+        let mut tally = Tally::new(Dialect::Chat);
+        tally.on_event(data.as_bytes());
+        tally.finished()
+    };
+    assert!(finished("[DONE]"));
+    assert!(finished(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#));
+    assert!(finished(r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#));
+    assert!(!finished(
+        r#"{"choices":[{"delta":{"content":"a"},"finish_reason":null}],"usage":{"prompt_tokens":1}}"#
+    ));
+}
+
+#[test]
 fn hostile_data_is_survived() {
     let deep = format!("{{\"choices\":{}", "[".repeat(100_000));
     for data in ["", "null", "[]", "7", "{", "\"", r#"{"choices":7}"#, r#"{"choices":[7,null,[]]}"#, &deep] {
