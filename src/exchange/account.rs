@@ -154,7 +154,9 @@ impl Account {
         }
         match ending {
             Ending::Complete => {}
-            Ending::BrokeOff => drop(metrics.streams_broken.get_or_create(&[provider()]).inc()),
+            Ending::BrokeOff => {
+                metrics.streams_broken.get_or_create(&[provider()]).inc();
+            }
             Ending::ClientLeft => {
                 metrics.cancelled.get_or_create(&[("stage", "answer".to_owned())]).inc();
             }

@@ -34,7 +34,7 @@ pub use turnstile::{Reservation, Turnstile};
 pub use crate::upstream::{Hop, RequestBody};
 pub use crate::wire::{ErrorBody, Surface, recognise};
 
-use crate::admission::Ask;
+use crate::admission::{Ask, Cost};
 use crate::dialect::Dialect;
 use crate::ids::{RequestId, TargetId};
 use crate::routing::{Next, Outcome, Window};
@@ -262,8 +262,8 @@ impl Gateway {
 /// What has happened so far, for headers and the log.
 #[derive(Debug, Default)]
 struct Trace {
-    estimated: Option<crate::admission::Cost>,
-    reserved: Option<crate::admission::Cost>,
+    estimated: Option<Cost>,
+    reserved: Option<Cost>,
     attempts: u32,
     target: Option<TargetId>,
     /// For room, over all attempts; the time at providers is none of it.
