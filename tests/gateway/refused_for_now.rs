@@ -41,7 +41,7 @@ async fn a_providers_429_is_waited_out_by_everybody() {
         assert!(queued(&second) > 0, "the provider had asked for silence");
         let first = soon(first).await.unwrap();
         assert_eq!(served_by(&first), (200, "a".into(), "2".into()));
-        assert!((400..5_000).contains(&queued(&first)), "{}", queued(&first));
+        assert!((350..5_000).contains(&queued(&first)), "{}", queued(&first));
         assert_eq!(world.simulator("a").stats().received, 3);
         let health = world.health().await;
         assert_eq!(provider(&health, "a")["breakers"], json!({}));
@@ -93,7 +93,8 @@ async fn a_429_within_patience_is_waited_out_at_the_first() {
     refuse(&world, "a", 1, 200);
     let answer = world.chat("both", json!({})).send().await.unwrap();
     assert_eq!(served_by(&answer), (200, "a".into(), "2".into()));
-    assert!(queued(&answer) >= 200);
+    // Counted from when it asked for room again, a moment after the refusal.
+    assert!(queued(&answer) >= 150, "{}", queued(&answer));
     assert_eq!(world.simulator("b").stats().received, 0);
 }
 
