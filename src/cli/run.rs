@@ -27,6 +27,7 @@ pub(super) fn run(arguments: RunArguments) -> ExitCode {
         say(&format!("tidegate: the log filter cannot be read: {error}"));
         return ExitCode::from(78);
     }
+    daemon::raise_descriptor_limit();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().thread_name("tidegate");
     if loaded.settings.server.workers > 0 {

@@ -4,6 +4,7 @@
 //! calls itself ready, and everything that was started is waited for before it ends.
 
 mod checkpoint;
+mod descriptors;
 mod reload;
 mod run;
 mod signals;
@@ -12,6 +13,7 @@ mod simulated;
 mod systemd;
 
 pub use crate::observe::start_logging;
+pub use descriptors::raise_descriptor_limit;
 pub use run::{Ended, Source, run};
 pub use simulate::{Simulation, simulate};
 pub use systemd::inherited_sockets;

@@ -75,14 +75,17 @@ pub async fn run(
     started(&daemon);
     while signals.next().await == Wish::Reload {
         systemd::reloading();
-        let read = source.reread().await;
-        daemon.reload(read);
+        tokio::select! {
+            read = source.reread() => daemon.reload(read),
+            // The command that prints a key may be slow, and a pipe in the place of a file may never end.
+            () = signals.stop() => break,
+        }
         systemd::ready(&daemon);
     }
     tracing::info!("stopping");
     systemd::stopping();
     tokio::select! {
         done = daemon.drain() => Ok(if done { Ended::Drained } else { Ended::BrokenOff }),
-        () = signals.next_stop() => Ok(Ended::Forced),
+        () = signals.stop() => Ok(Ended::Forced),
     }
 }

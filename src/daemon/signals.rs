@@ -38,8 +38,11 @@ impl Signals {
         }
     }
 
-    /// The next wish to stop; a reload asked for meanwhile is forgotten.
-    pub(super) async fn next_stop(&mut self) {
-        while self.next().await != Wish::Stop {}
+    /// The next wish to stop. A reload that is asked for meanwhile stays to be heard.
+    pub(super) async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
     }
 }

@@ -49,7 +49,7 @@ pub async fn simulate(simulation: Simulation, started: impl FnOnce(SocketAddr)) 
     let tasks = Tasks::new();
     let simulator = simulator::start(listener, settings, &tasks).await?;
     started(simulator.address);
-    signals.next_stop().await;
+    signals.stop().await;
     tasks.stop().await;
     Ok(())
 }

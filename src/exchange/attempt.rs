@@ -178,6 +178,7 @@ fn failed(failure: &Failure) -> Failed {
         // Nothing was sent: the target is not to blame.
         FailureKind::Path | FailureKind::ClientBody => (Outcome::Rejected, Spent::Nothing),
         FailureKind::Dns | FailureKind::Connect | FailureKind::Tls => (Outcome::Unreachable, Spent::Nothing),
+        FailureKind::Local => (Outcome::Unsent, Spent::Nothing),
         FailureKind::Reset | FailureKind::Protocol => (Outcome::Unreachable, Spent::Unknown),
     };
     Failed { outcome, spent, answer: None }

@@ -39,6 +39,8 @@ pub enum Outcome {
     },
     /// No connection, or one that broke before an answer.
     Unreachable,
+    /// This machine had no room for another connection. Nothing was sent, and it says nothing about the target.
+    Unsent,
     /// Connected, but no answer in time.
     TimedOut,
     /// The key is wrong.
@@ -218,6 +220,7 @@ impl Outcome {
             Outcome::RateLimited { .. }
             | Outcome::TooLarge
             | Outcome::Conflict { .. }
+            | Outcome::Unsent
             | Outcome::CredentialRefused
             | Outcome::OutOfMoney
             | Outcome::ModelMissing
@@ -237,6 +240,7 @@ impl Outcome {
             Outcome::ServerError { .. } => "server_error",
             Outcome::Conflict { .. } => "conflict",
             Outcome::Unreachable => "unreachable",
+            Outcome::Unsent => "unsent",
             Outcome::TimedOut => "timed_out",
             Outcome::CredentialRefused => "credential_refused",
             Outcome::OutOfMoney => "out_of_money",
@@ -248,7 +252,7 @@ impl Outcome {
 
     /// Whether there is an answer of the provider that could go back to the client.
     pub const fn has_answer(&self) -> bool {
-        !matches!(self, Outcome::Unreachable | Outcome::TimedOut)
+        !matches!(self, Outcome::Unreachable | Outcome::Unsent | Outcome::TimedOut)
     }
 }
 

@@ -277,6 +277,7 @@ fn only_its_own_faults_make_a_target_sick() {
         (Outcome::RateLimited { retry_after: None, window: Window::Day }, Verdict::Neutral),
         (Outcome::TooLarge, Verdict::Neutral),
         (Outcome::Conflict { retry_after: None }, Verdict::Neutral),
+        (Outcome::Unsent, Verdict::Neutral),
         (Outcome::CredentialRefused, Verdict::Neutral),
         (Outcome::OutOfMoney, Verdict::Neutral),
         (Outcome::ModelMissing, Verdict::Neutral),

@@ -116,7 +116,9 @@ impl Plan {
             Outcome::Overloaded { retry_after }
             | Outcome::ServerError { retry_after }
             | Outcome::Conflict { retry_after } => self.put_back(target, outcome, retry_after, now, random),
-            Outcome::Unreachable | Outcome::TimedOut => self.put_back(target, outcome, None, now, random),
+            Outcome::Unreachable | Outcome::Unsent | Outcome::TimedOut => {
+                self.put_back(target, outcome, None, now, random)
+            }
         };
         self.end = next.is_end().then_some(next);
         debug_assert!(self.failed.iter().all(|failed| self.targets.contains(failed)));

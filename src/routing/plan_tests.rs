@@ -44,11 +44,12 @@ const STRIKES: [Outcome; 6] = [
     Outcome::Forbidden,
 ];
 
-const FAILURES: [Outcome; 5] = [
+const FAILURES: [Outcome; 6] = [
     Outcome::Overloaded { retry_after: None },
     Outcome::ServerError { retry_after: None },
     Outcome::Conflict { retry_after: None },
     Outcome::Unreachable,
+    Outcome::Unsent,
     Outcome::TimedOut,
 ];
 

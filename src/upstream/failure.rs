@@ -25,6 +25,8 @@ pub enum FailureKind {
     Dns,
     /// No connection, or not in time.
     Connect,
+    /// No connection, because this machine has no descriptor or memory left for one; nothing was sent.
+    Local,
     /// Connected, but not securely.
     Tls,
     /// No head of an answer in time.
@@ -60,6 +62,7 @@ impl FailureKind {
             FailureKind::Path => "path",
             FailureKind::Dns => "dns",
             FailureKind::Connect => "connect",
+            FailureKind::Local => "local",
             FailureKind::Tls => "tls",
             FailureKind::TimedOut => "timed_out",
             FailureKind::Reset => "reset",
@@ -74,6 +77,7 @@ impl FailureKind {
             FailureKind::Path => "the path leads out of the provider's address",
             FailureKind::Dns => "the provider's host name cannot be resolved",
             FailureKind::Connect => "cannot connect to the provider",
+            FailureKind::Local => "this machine has no room for another connection",
             FailureKind::Tls => "cannot connect securely to the provider",
             FailureKind::TimedOut => "the provider did not answer in time",
             FailureKind::Reset => "the provider broke the connection",
@@ -118,6 +122,9 @@ fn kind(error: &reqwest::Error) -> FailureKind {
     if causes(error).any(<dyn Error>::is::<ClientBodyBroke>) {
         return FailureKind::ClientBody;
     }
+    if causes(error).any(is_local) {
+        return FailureKind::Local;
+    }
     if error.is_dns() {
         return FailureKind::Dns;
     }
@@ -140,6 +147,13 @@ fn kind(error: &reqwest::Error) -> FailureKind {
     }
 }
 
+/// Whether the machine had no descriptor or memory left, which says nothing about the provider.
+fn is_local(cause: &(dyn Error + 'static)) -> bool {
+    let code = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    let local = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    code.is_some_and(|code| local.contains(&code))
+}
+
 /// The error and everything below it. An I/O error that wraps another names as its source only the source of
 /// that other, so the wrapped one is visited here too.
 fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
@@ -148,4 +162,17 @@ fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_descriptors_is_told_from_a_provider_that_is_down() {
+        let wrapped = |code| io::Error::other(io::Error::from_raw_os_error(code));
+        let is = |code| causes(&wrapped(code)).any(is_local);
+        assert!(is(libc::EMFILE) && is(libc::ENFILE));
+        assert!(!is(libc::ECONNREFUSED) && !is(libc::EHOSTUNREACH) && !is(libc::EADDRNOTAVAIL));
+    }
 }

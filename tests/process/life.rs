@@ -153,3 +153,46 @@ async fn a_broken_configuration_changes_nothing_and_is_told_until_it_is_mended()
     }
     program.until_said("the configuration was not reloaded").await;
 }
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_slow_reload() {
+    let house = House::new().await;
+    let key = house.folder.path().join("slow");
+    let command = format!("if test -e {0}; then sleep 60; fi; echo key", key.display());
+    house.configure(&format!("api_key_command = \"{command}\""), "");
+    let mut program = house.start().await;
+    std::fs::write(&key, "").unwrap();
+    house.configure(&format!("api_key_command = \"touch {}.begun; {command}\"", key.display()), "");
+    program.signal("HUP").await;
+    soon(async {
+        while !key.with_extension("begun").exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let clock = Clock::start();
+    let began = clock.now();
+    program.signal("TERM").await;
+    program.until_said("stopping").await;
+    assert_eq!(program.ended().await.code, Some(0));
+    // The command itself may take ten seconds.
+    assert!(clock.now().since(began) < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn few_descriptors_at_the_start_are_more_in_use() {
+    const AGENTS: usize = 60;
+    let house = House::new().await;
+    house.provider.update(|faults| faults.gate = true);
+    let mut command = house.command_after("ulimit -Sn 64;");
+    command.args(["--listen", "127.0.0.1:0"]);
+    let program = Program::start(command).await;
+    let tasks = tidegate::tasks::Tasks::new();
+    let calls: Vec<_> =
+        (0..AGENTS).map(|_| tasks.spawn("call", program.chat("sim", json!({})).send())).collect();
+    soon(house.provider.wait_for(|stats| stats.held == u64::try_from(AGENTS).unwrap())).await;
+    house.provider.update(|faults| faults.gate = false);
+    for call in calls {
+        assert_eq!(soon(call).await.unwrap().unwrap().status(), 200);
+    }
+}
