@@ -68,10 +68,18 @@ pub fn from_environment(env: &Env, server: &ServerSettings) -> Found {
     for vendor in &VENDORS {
         let base = named_base_url(vendor, env, server, &mut found.notes)
             .or_else(|| vendor.base_url.and_then(|url| BaseUrl::parse(url).ok()).map(|base| (base, false)));
-        let Some((base, from_variable)) = base else { continue };
         let key = key_from_environment(vendor, env);
+        found.notes.extend(unused_key(vendor, env, key.is_some(), base.is_some()));
+        let Some((base, from_variable)) = base else { continue };
         let is_wanted = key.is_some() || (from_variable && base.is_loopback());
         if !is_wanted {
+            if from_variable
+                && let (Some(address), Some(key)) = (base_url_name(vendor, env), vendor.key_names.first())
+            {
+                found
+                    .notes
+                    .push(format!("{address} is ignored: it is not on this machine, and {key} is not set"));
+            }
             continue;
         }
         if key.is_some() && !base.is_encrypted() && !base.is_loopback() {
@@ -86,9 +94,21 @@ pub fn from_environment(env: &Env, server: &ServerSettings) -> Found {
     found
 }
 
+/// Why a key that stands in the environment is not used: people wonder otherwise why nothing was found.
+fn unused_key(vendor: &Vendor, env: &Env, is_sendable: bool, has_address: bool) -> Option<String> {
+    let name =
+        vendor.key_names.iter().find(|name| env.get(name).is_some_and(|key| !key.trim().is_empty()))?;
+    match (is_sendable, has_address, vendor.base_url_names.last()) {
+        (false, ..) => Some(format!("{name} is ignored: it holds characters that no header can carry")),
+        (true, false, Some(address)) => Some(format!("{name} is ignored: {address} gives it no address")),
+        _ => None,
+    }
+}
+
 /// The vendor's key, if the environment holds one that can be sent.
 pub(super) fn key_from_environment(vendor: &Vendor, env: &Env) -> Option<Secret> {
-    let key = vendor.key_names.iter().find_map(|name| env.get(name))?.trim();
+    let mut keys = vendor.key_names.iter().filter_map(|name| env.get(name)).map(str::trim);
+    let key = keys.find(|key| !key.is_empty())?;
     is_sendable(key).then(|| Secret::new(key.to_owned()))
 }
 
@@ -104,7 +124,8 @@ fn named_base_url(
     server: &ServerSettings,
     notes: &mut Vec<String>,
 ) -> Option<(BaseUrl, bool)> {
-    let (name, written) = vendor.base_url_names.iter().find_map(|name| Some((name, env.get(name)?)))?;
+    let name = base_url_name(vendor, env)?;
+    let written = env.get(name)?;
     let problem = match BaseUrl::parse(written) {
         Ok(base) if base.is_gateway(server) => "it points at this gateway itself",
         Ok(base) => return BaseUrl::parse(&vendor.completed(&base)).ok().map(|base| (base, true)),
@@ -114,6 +135,11 @@ fn named_base_url(
     };
     notes.push(format!("{name} is ignored: {problem}"));
     None
+}
+
+/// The variable that names another address for a vendor.
+fn base_url_name(vendor: &Vendor, env: &Env) -> Option<&'static str> {
+    vendor.base_url_names.iter().copied().find(|name| env.get(name).is_some())
 }
 
 /// Where local servers may run: the usual ports of this machine, and what `OLLAMA_HOST` names. Our own

@@ -100,7 +100,7 @@ pub(super) fn fetch(source: &SecretSource, env: &Env) -> Result<Secret, SecretEr
 fn read_file(path: &Path, owner_only: bool) -> Result<Vec<u8>, SecretError> {
     let unreadable =
         |cause: io::Error| SecretError::Unreadable { path: path.to_owned(), cause: cause.kind() };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open(path).map_err(unreadable)?;
     // Asked of the open file, so that it cannot be exchanged in between.
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
@@ -112,6 +112,18 @@ fn read_file(path: &Path, owner_only: bool) -> Result<Vec<u8>, SecretError> {
     let mut bytes = Vec::new();
     file.take(SECRET_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
+}
+
+/// Without waiting for the other end of a pipe, which is refused then.
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
 }
 
 #[cfg(unix)]

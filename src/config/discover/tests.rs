@@ -43,7 +43,26 @@ fn keys_in_the_environment_become_providers() {
     let [azure] = &azure.providers[..] else { panic!("{azure:?}") };
     assert_eq!(azure.upstream.base_url, "https://r.openai.azure.com/openai/v1");
     assert_eq!(azure.upstream.credential.as_ref().unwrap().scheme, crate::upstream::AuthScheme::ApiKey);
-    check(&[("AZURE_OPENAI_API_KEY", "z")], &[]);
+    check(
+        &[("GEMINI_API_KEY", " "), ("GOOGLE_API_KEY", "g")],
+        &["gemini https://generativelanguage.googleapis.com/v1beta/openai g"],
+    );
+}
+
+#[test]
+fn what_is_set_and_not_used_is_said() {
+    check(
+        &[("AZURE_OPENAI_API_KEY", "z")],
+        &["AZURE_OPENAI_API_KEY is ignored: AZURE_OPENAI_ENDPOINT gives it no address"],
+    );
+    check(
+        &[("GROQ_API_KEY", "sk canary")],
+        &["GROQ_API_KEY is ignored: it holds characters that no header can carry"],
+    );
+    check(
+        &[("OPENAI_BASE_URL", "https://far.example/v1")],
+        &["OPENAI_BASE_URL is ignored: it is not on this machine, and OPENAI_API_KEY is not set"],
+    );
 }
 
 #[test]
@@ -53,7 +72,6 @@ fn an_address_in_the_environment_is_completed() {
         &["anthropic https://proxy.example/v1 a"],
     );
     check(&[("OPENAI_BASE_URL", "http://127.0.0.1:9000/v1")], &["openai http://127.0.0.1:9000/v1"]);
-    check(&[("OPENAI_BASE_URL", "https://far.example/v1")], &[]);
 }
 
 #[test]

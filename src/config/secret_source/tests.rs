@@ -53,6 +53,15 @@ fn a_missing_or_empty_or_endless_file_is_an_error_that_names_no_content() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("pipe");
+    let made = Command::new("mkfifo").args(["-m", "600"]).arg(&path).status();
+    assert!(made.expect("a program of every system").success());
+    assert!(fetched(&SecretSource::File(path), &Env::default()).unwrap_err().contains("cannot be read"));
+}
+
+#[test]
 fn a_command_gives_what_it_prints_on_standard_output_alone() {
     assert_eq!(command("echo noise >&2; echo '  sk-canary-5177  '").as_deref(), Ok(KEY));
 }
