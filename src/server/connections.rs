@@ -34,6 +34,9 @@ pub struct Server {
     abandon: CancellationToken,
 }
 
+/// How long those who are given up have to hear it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What every connection needs.
 #[derive(Clone)]
 struct Common {
@@ -67,14 +70,21 @@ impl Server {
         &self.addresses
     }
 
-    /// Takes no more connections, lets those that are busy finish, and breaks off what is not done when
-    /// `patience` is over. Tells whether all was done in time.
-    pub async fn drain(self, patience: Duration) -> bool {
+    /// Takes no more connections and lets those that are busy finish. When `patience` is over, calls
+    /// `give_up`, which ends what has not begun to be answered, and soon after breaks off the rest. Tells
+    /// whether all was done in time.
+    pub async fn drain(self, patience: Duration, give_up: impl FnOnce()) -> bool {
         self.stop_accepting.cancel();
         // All listeners are closed before anything waits, so that nobody connects to a closed door.
         let left = join_all(self.accepting).await;
         let ends = left.into_iter().flatten().map(GracefulShutdown::shutdown);
-        let done = tokio::time::timeout(patience, join_all(ends)).await.is_ok();
+        let mut ends = std::pin::pin!(join_all(ends));
+        let done = tokio::time::timeout(patience, &mut ends).await.is_ok();
+        if !done {
+            give_up();
+            // What is left after this is broken off, which `done` has told already.
+            let _ = tokio::time::timeout(LAST_WORDS, ends).await;
+        }
         self.abandon.cancel();
         done
     }
