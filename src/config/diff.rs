@@ -71,6 +71,7 @@ fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("server.body_max", was.body_max != is.body_max),
         ("server.head_timeout", was.head_timeout != is.head_timeout),
         ("server.body_idle_timeout", was.body_idle_timeout != is.body_idle_timeout),
+        ("server.write_timeout", was.write_timeout != is.write_timeout),
         ("server.connections_max", was.connections_max != is.connections_max),
         ("server.drain", was.drain != is.drain),
         ("store.path", old.store.path != new.store.path),

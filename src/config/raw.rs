@@ -64,6 +64,7 @@ section! {
         body_max: Bytes,
         head_timeout: Duration,
         body_idle_timeout: Duration,
+        write_timeout: Duration,
         connections_max: u64,
         drain: Duration,
         default_provider: String,

@@ -98,6 +98,7 @@ impl Resolver<'_> {
                 "server.body_idle_timeout",
                 usual.body_idle_timeout,
             ),
+            write_timeout: self.wait(raw.write_timeout, "server.write_timeout", usual.write_timeout),
             connections_max: as_usize(self.number(
                 raw.connections_max,
                 "server.connections_max",

@@ -11,6 +11,7 @@ mod metrics;
 mod proxy;
 mod rejection;
 mod settings;
+mod stall;
 
 pub use connections::{Server, serve};
 pub use listener::{BindError, Bound, BoundAddress, bind, inherit};

@@ -28,6 +28,8 @@ pub struct ServerSettings {
     pub head_timeout: Duration,
     /// The longest silence inside a request body.
     pub body_idle_timeout: Duration,
+    /// The longest that a client may take nothing of an answer that is there for it.
+    pub write_timeout: Duration,
     /// The most connections at a time.
     pub connections_max: usize,
     /// How long a drain waits for exchanges to end.
@@ -47,6 +49,7 @@ impl Default for ServerSettings {
             body_max: 32 << 20,
             head_timeout: Duration::from_secs(30),
             body_idle_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(120),
             connections_max: 4_096,
             drain: Duration::from_secs(25),
         }

@@ -18,6 +18,7 @@
 //! - `beside`: what several tests do beside it.
 //! - `waiting`: who finds no room waits for it.
 //! - `leaving`: clients that go away.
+//! - `stalled`: clients that stop reading.
 //! - `refused_for_now`: a provider's 429.
 //! - `failover`: a provider that cannot serve.
 //! - `breakers`: a provider that keeps failing.
@@ -46,6 +47,7 @@ mod passthrough;
 mod raw;
 mod refused_for_now;
 mod reload;
+mod stalled;
 mod state;
 mod waiting;
 mod world;
