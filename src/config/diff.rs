@@ -69,6 +69,7 @@ fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("server.workers", was.workers != is.workers),
         ("server.hosts", was.hosts != is.hosts),
         ("server.body_max", was.body_max != is.body_max),
+        ("server.bodies_max", was.bodies_max != is.bodies_max),
         ("server.head_timeout", was.head_timeout != is.head_timeout),
         ("server.body_idle_timeout", was.body_idle_timeout != is.body_idle_timeout),
         ("server.write_timeout", was.write_timeout != is.write_timeout),

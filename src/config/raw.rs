@@ -62,6 +62,7 @@ section! {
         hosts: Vec<Spanned<String>>,
         workers: u64,
         body_max: Bytes,
+        bodies_max: Bytes,
         head_timeout: Duration,
         body_idle_timeout: Duration,
         write_timeout: Duration,

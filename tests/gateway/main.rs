@@ -5,6 +5,7 @@
 //! - `answers`: what comes back, plain and streamed, and in which headers.
 //! - `hostile`: bodies that are no calls, and calls that cannot be meant.
 //! - `hostile_sizes`: what is too large, too slow, or never ends.
+//! - `bodies`: bodies that are too many together.
 //! - `hostile_http`: what is no proper HTTP, and what must not travel from one connection to another.
 //! - `guard`: who may talk to the gateway at all, and requests that come round in circles.
 //! - `canary`: no key in anything that leaves.
@@ -28,6 +29,7 @@
 
 mod answers;
 mod beside;
+mod bodies;
 mod breakers;
 mod broken_streams;
 mod canary;
