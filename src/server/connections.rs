@@ -1,6 +1,7 @@
 //! The accept loop: connections within bounds of number and time, and their graceful end.
 
 use super::listener::{Bound, BoundAddress, Connection};
+use super::stall::StallBound;
 use super::{App, routes};
 use crate::tasks::Tasks;
 use futures_util::future::join_all;
@@ -125,6 +126,8 @@ fn run<S>(stream: S, place: OwnedSemaphorePermit, common: &Common, graceful: &Gr
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let metrics = Arc::clone(common.app.gateway.metrics());
+    let stream = StallBound::new(stream, common.app.settings.write_timeout, metrics.clients_stalled.clone());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(common.app.settings.head_timeout)
@@ -132,7 +135,7 @@ where
         .max_buf_size(HEAD_BUFFER)
         .serve_connection(TokioIo::new(stream), common.service.clone());
     let connection = graceful.watch(connection);
-    let (abandon, metrics) = (common.abandon.clone(), Arc::clone(common.app.gateway.metrics()));
+    let abandon = common.abandon.clone();
     metrics.connections_open.inc();
     common.tasks.spawn("connection", async move {
         tokio::select! {
