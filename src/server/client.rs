@@ -19,7 +19,7 @@ const ID_MAX: usize = 128;
 
 /// The slowest that a body may come, in bytes a second, once it has had the time of one silence. A client
 /// that sends a byte a second would otherwise hold its memory for as long as it likes.
-const RATE_MIN: usize = 1_024;
+const RATE_MIN: usize = 16 * 1_024;
 
 /// The client's own name for the request if it can be used in logs and headers, else a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> RequestId {
