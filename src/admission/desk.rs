@@ -49,6 +49,8 @@ pub enum Why {
     TooLarge(TooLarge),
     /// No target belongs to a provider that is configured.
     NoProvider,
+    /// The desk is closed.
+    Closed,
 }
 
 /// What a call to the desk has decided, for whom it concerns.
@@ -83,6 +85,7 @@ pub struct Desk {
     effects: Vec<Effect>,
     next_ticket: u64,
     wakeup: Option<Moment>,
+    closed: bool,
 }
 
 /// A reservation that has not been settled.
@@ -104,6 +107,7 @@ impl Desk {
             effects: Vec::new(),
             next_ticket: 0,
             wakeup: None,
+            closed: false,
         }
     }
 
@@ -119,7 +123,10 @@ impl Desk {
         let bound = self.queue.len().max(self.settings.max_depth);
         self.queue.push(ticket, ask);
         self.serve(now);
-        if self.queue.len() > self.settings.max_depth && self.queue.contains(ticket) {
+        if self.closed && self.queue.contains(ticket) {
+            self.refuse_closed(ticket, now);
+            self.serve(now);
+        } else if self.queue.len() > self.settings.max_depth && self.queue.contains(ticket) {
             let until = self.expected(ticket, now);
             self.queue.remove(ticket);
             self.effects.push(Effect::Refused(ticket, Refusal { why: Why::QueueFull, until }));
@@ -173,6 +180,18 @@ impl Desk {
             budget.correct(&mut open.taken, Cost::default(), now);
             budget.close();
             budget.pause(until, refused, now);
+        }
+        self.serve(now);
+        self.check();
+    }
+
+    /// Refuses everybody who waits, and from now on everybody who would have to. What is open stays so until
+    /// it is settled.
+    pub fn close(&mut self, now: Moment) {
+        self.closed = true;
+        let waiting: Vec<Ticket> = self.queue.iter().map(|(ticket, _)| ticket).collect();
+        for ticket in waiting {
+            self.refuse_closed(ticket, now);
         }
         self.serve(now);
         self.check();
@@ -282,6 +301,11 @@ impl Desk {
             }
             (Some(_), _) => Ok(()),
         }
+    }
+
+    fn refuse_closed(&mut self, ticket: Ticket, now: Moment) {
+        self.queue.remove(ticket);
+        self.effects.push(Effect::Refused(ticket, Refusal { why: Why::Closed, until: Some(now) }));
     }
 
     /// Refuses those who wait for nothing that the budgets could still give them.

@@ -239,6 +239,19 @@ fn a_reload_keeps_those_who_wait_and_refuses_those_whose_provider_is_gone() {
 }
 
 #[test]
+fn a_closed_desk_lets_nobody_wait_and_settles_what_is_open() {
+    let mut desk = desk(&[("a", tokens_per_second(10))]);
+    let (first, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let (second, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    desk.close(at(1.0));
+    assert_eq!(effects(&mut desk), [(second, "Closed Some(1.0)".to_owned())]);
+    assert_eq!(desk.next_wakeup(), None);
+    assert_eq!(enter(&mut desk, ask(&["a"], 60, at(2.0)), at(2.0)).1, "Closed Some(2.0)");
+    desk.settle(first, cost(0), at(2.0));
+    assert_eq!(enter(&mut desk, ask(&["a"], 10, at(2.0)), at(2.0)).1, "a", "what needs no wait is served");
+}
+
+#[test]
 fn a_new_process_waits_as_the_old_one_would_have() {
     let mut before = desk(&[("a", tokens_per_second(10))]);
     enter(&mut before, ask(&["a"], 60, at(100.0)), at(100.0));

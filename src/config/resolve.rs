@@ -14,6 +14,7 @@ use super::env::Env;
 use super::mistake::{Mistake, nearest};
 use super::paths;
 use super::raw::{Raw, RawBreaker, RawEstimate, RawLog, RawQueue, RawRetry, RawServer, RawStore};
+use super::reading::Bytes;
 use super::secret_source::{SecretError, SecretSource};
 use super::settings::Settings;
 use crate::admission::QueueSettings;
@@ -86,18 +87,20 @@ fn filled(written: Option<Spanned<String>>) -> Option<Spanned<String>> {
 impl Resolver<'_> {
     fn server(&mut self, raw: RawServer) -> ServerSettings {
         let usual = ServerSettings::default();
-        let body_max = raw.body_max.map(|size| Spanned::new(size.span(), size.get_ref().0));
-        ServerSettings {
+        let place = place_of([&raw.body_max, &raw.bodies_max]);
+        let settings = ServerSettings {
             listen: self.listen(raw.listen, raw.allow_remote).unwrap_or(usual.listen),
             workers: as_usize(self.number(raw.workers, "server.workers", 0, 0..=1_024)),
             hosts: self.hosts(raw.hosts),
-            body_max: as_usize(self.number(body_max, "server.body_max", usual.body_max as u64, 1..=1 << 32)),
+            body_max: self.size(raw.body_max, "server.body_max", usual.body_max, 1 << 32),
+            bodies_max: self.size(raw.bodies_max, "server.bodies_max", usual.bodies_max, 1 << 40),
             head_timeout: self.wait(raw.head_timeout, "server.head_timeout", usual.head_timeout),
             body_idle_timeout: self.wait(
                 raw.body_idle_timeout,
                 "server.body_idle_timeout",
                 usual.body_idle_timeout,
             ),
+            write_timeout: self.wait(raw.write_timeout, "server.write_timeout", usual.write_timeout),
             connections_max: as_usize(self.number(
                 raw.connections_max,
                 "server.connections_max",
@@ -105,7 +108,16 @@ impl Resolver<'_> {
                 1..=1_000_000,
             )),
             drain: self.duration(raw.drain, "server.drain", usual.drain, Duration::ZERO),
+        };
+        if settings.body_max > settings.bodies_max && !self.is_wrong("server.body_max") {
+            let wrong = format!(
+                "`body_max` is {} bytes, more than `bodies_max`, {}, so that such a body never fits",
+                settings.body_max, settings.bodies_max
+            );
+            let instead = "raise `bodies_max` or lower `body_max`";
+            self.mistake(place.unwrap_or_default(), "server.body_max", wrong, instead);
         }
+        settings
     }
 
     fn queue(&mut self, raw: RawQueue) -> QueueSettings {
@@ -262,6 +274,12 @@ impl Resolver<'_> {
         let value = *written.get_ref();
         self.in_range(written.span(), key, &value, (*allowed.start(), *allowed.end()), |number| *number);
         value.clamp(*allowed.start(), *allowed.end())
+    }
+
+    /// A size above zero, in bytes, or the usual one.
+    fn size(&mut self, written: Option<Spanned<Bytes>>, key: &str, usual: usize, max: u64) -> usize {
+        let written = written.map(|size| Spanned::new(size.span(), size.get_ref().0));
+        as_usize(self.number(written, key, usual as u64, 1..=max))
     }
 
     /// A duration above zero, or the usual one.

@@ -146,7 +146,7 @@ impl Daemon {
     /// done within the time that the settings give.
     pub async fn drain(self) -> bool {
         self.vitals.enter(Phase::Draining);
-        let done = self.server.drain(self.settings.server.drain).await;
+        let done = self.server.drain(self.settings.server.drain, || self.gateway.turnstile().close()).await;
         // What was broken off settles as its task ends, and no earlier checkpoint is still being written then.
         self.tasks.stop().await;
         self.checkpoint.save_now().await;

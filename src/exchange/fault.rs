@@ -84,6 +84,12 @@ struct Words {
     hopeless: bool,
 }
 
+impl Words {
+    fn plain(status: StatusCode, kind: &'static str, message: String) -> Words {
+        Words { status, kind, code: None, param: None, message, wait: None, hopeless: false }
+    }
+}
+
 impl Fault {
     /// The word used in metrics.
     pub fn name(&self) -> &'static str {
@@ -95,6 +101,7 @@ impl Fault {
                 Why::Deadline => "deadline",
                 Why::TooLarge(_) => "too_large",
                 Why::NoProvider => "no_provider",
+                Why::Closed => "draining",
             },
             Fault::AllSick { .. } => "all_sick",
             Fault::NoAnswer { .. } => "no_answer",
@@ -125,15 +132,7 @@ impl Fault {
     }
 
     fn words(&self, now: Moment) -> Words {
-        let plain = |status, kind, message| Words {
-            status,
-            kind,
-            code: None,
-            param: None,
-            message,
-            wait: None,
-            hopeless: false,
-        };
+        let plain = Words::plain;
         let invalid = "invalid_request_error";
         match self {
             Fault::BadCall(bad) => {
@@ -220,6 +219,14 @@ fn refused(refusal: &Refusal, now: Moment) -> Words {
                 dimension.name()
             ),
         ),
+        Why::Closed => {
+            let message = format!("tidegate is shutting down.{when}");
+            return Words {
+                code: Some("draining"),
+                wait,
+                ..Words::plain(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable_error", message)
+            };
+        }
         Why::NoProvider => ("requests", "No provider of this model is configured any more.".to_owned()),
     };
     Words {

@@ -94,6 +94,11 @@ impl Turnstile {
         self.with_desk(|counter, now| counter.desk.retune(settings, limits, now));
     }
 
+    /// Refuses everybody who waits, and whoever would have to: the daemon is about to end.
+    pub fn close(&self) {
+        self.with_desk(|counter, now| counter.desk.close(now));
+    }
+
     /// Every budget as it stands.
     pub fn view(&self) -> Vec<BudgetView> {
         self.counter.lock().desk.view(self.clock.now())

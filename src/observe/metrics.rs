@@ -85,6 +85,10 @@ pub struct Metrics {
     pub connections_open: Gauge,
     /// Times that a new connection had to wait for another to end.
     pub accepts_delayed: Counter,
+    /// Request bodies, in bytes.
+    pub bodies_held: Gauge,
+    /// Clients that took nothing of their answers any more and were cut off.
+    pub clients_stalled: Counter,
     /// 1 or 0.
     pub config_last_reload_successful: Gauge,
     /// Seconds since 1970.
@@ -129,6 +133,8 @@ impl Metrics {
             rejected: Family::default(),
             connections_open: Gauge::default(),
             accepts_delayed: Counter::default(),
+            bodies_held: Gauge::default(),
+            clients_stalled: Counter::default(),
             config_last_reload_successful: Gauge::default(),
             config_last_reload_timestamp: Gauge::default(),
             checkpoints: Counter::default(),
@@ -219,6 +225,16 @@ impl Metrics {
             "tidegate_accepts_delayed",
             "Times that a new connection waited for another to end",
             self.accepts_delayed.clone(),
+        );
+        r.register(
+            "tidegate_bodies_held_bytes",
+            "Request bodies that are being read, or whose exchanges have no answer yet",
+            self.bodies_held.clone(),
+        );
+        r.register(
+            "tidegate_clients_stalled",
+            "Clients that stopped reading their answers and were cut off",
+            self.clients_stalled.clone(),
         );
         r.register(
             "tidegate_config_last_reload_successful",

@@ -1,5 +1,6 @@
 //! Reading what a client sends: its request's name, and its body within bounds of size and time.
 
+use super::bodies::{Bodies, Held};
 use super::rejection::Rejection;
 use crate::clock::Clock;
 use crate::ids::RequestId;
@@ -18,7 +19,7 @@ const ID_MAX: usize = 128;
 
 /// The slowest that a body may come, in bytes a second, once it has had the time of one silence. A client
 /// that sends a byte a second would otherwise hold its memory for as long as it likes.
-const RATE_MIN: usize = 1_024;
+const RATE_MIN: usize = 16 * 1_024;
 
 /// The client's own name for the request if it can be used in logs and headers, else a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> RequestId {
@@ -30,20 +31,29 @@ pub(super) fn request_id(headers: &HeaderMap) -> RequestId {
     }
 }
 
-/// The whole body.
+/// The whole body, and its part of the room for bodies. If its length is announced it waits for room before any
+/// of it is read. Otherwise it takes room as it comes and never waits: two that each hold a part and wait for
+/// more could wait for each other.
 ///
 /// # Errors
-/// It is too large, too slow, or breaks off.
+/// It is too large, too slow, breaks off, or finds no room.
 pub(super) async fn whole_body(
     mut body: Body,
+    bodies: &Bodies,
     settings: &ServerSettings,
     clock: Clock,
-) -> Result<Bytes, Rejection> {
+) -> Result<(Bytes, Held), Rejection> {
     let limit = settings.body_max;
     let announced = http_body::Body::size_hint(&body).exact().unwrap_or(0);
     if announced > limit as u64 {
         return Err(Rejection::BodyTooLarge(limit));
     }
+    let patience = clock.now() + settings.body_idle_timeout;
+    let mut held = tokio::select! {
+        biased;
+        held = bodies.hold(usize::try_from(announced).unwrap_or(limit)) => held,
+        () = clock.sleep_until(patience) => return Err(Rejection::BodiesFull),
+    };
     let began = clock.now();
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
@@ -63,6 +73,9 @@ pub(super) async fn whole_body(
         if came + data.len() > limit {
             return Err(Rejection::BodyTooLarge(limit));
         }
+        if !held.grow(came + data.len()) {
+            return Err(Rejection::BodiesFull);
+        }
         // Most bodies come in one piece and are not copied.
         match &first {
             None => first = Some(data),
@@ -76,7 +89,8 @@ pub(super) async fn whole_body(
             }
         }
     }
-    Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+    let whole = if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() };
+    Ok((whole, held))
 }
 
 /// Silence ends it, and so does a pace below the slowest.

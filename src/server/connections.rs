@@ -1,6 +1,7 @@
 //! The accept loop: connections within bounds of number and time, and their graceful end.
 
 use super::listener::{Bound, BoundAddress, Connection};
+use super::stall::StallBound;
 use super::{App, routes};
 use crate::tasks::Tasks;
 use futures_util::future::join_all;
@@ -33,6 +34,9 @@ pub struct Server {
     stop_accepting: CancellationToken,
     abandon: CancellationToken,
 }
+
+/// How long those who are given up have to hear it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What every connection needs.
 #[derive(Clone)]
@@ -67,14 +71,21 @@ impl Server {
         &self.addresses
     }
 
-    /// Takes no more connections, lets those that are busy finish, and breaks off what is not done when
-    /// `patience` is over. Tells whether all was done in time.
-    pub async fn drain(self, patience: Duration) -> bool {
+    /// Takes no more connections and lets those that are busy finish. When `patience` is over, calls
+    /// `give_up`, which ends what has not begun to be answered, and soon after breaks off the rest. Tells
+    /// whether all was done in time.
+    pub async fn drain(self, patience: Duration, give_up: impl FnOnce()) -> bool {
         self.stop_accepting.cancel();
         // All listeners are closed before anything waits, so that nobody connects to a closed door.
         let left = join_all(self.accepting).await;
         let ends = left.into_iter().flatten().map(GracefulShutdown::shutdown);
-        let done = tokio::time::timeout(patience, join_all(ends)).await.is_ok();
+        let mut ends = std::pin::pin!(join_all(ends));
+        let done = tokio::time::timeout(patience, &mut ends).await.is_ok();
+        if !done {
+            give_up();
+            // What is left after this is broken off, which `done` has told already.
+            let _ = tokio::time::timeout(LAST_WORDS, ends).await;
+        }
         self.abandon.cancel();
         done
     }
@@ -115,6 +126,8 @@ fn run<S>(stream: S, place: OwnedSemaphorePermit, common: &Common, graceful: &Gr
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let metrics = Arc::clone(common.app.gateway.metrics());
+    let stream = StallBound::new(stream, common.app.settings.write_timeout, metrics.clients_stalled.clone());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(common.app.settings.head_timeout)
@@ -122,7 +135,7 @@ where
         .max_buf_size(HEAD_BUFFER)
         .serve_connection(TokioIo::new(stream), common.service.clone());
     let connection = graceful.watch(connection);
-    let (abandon, metrics) = (common.abandon.clone(), Arc::clone(common.app.gateway.metrics()));
+    let abandon = common.abandon.clone();
     metrics.connections_open.inc();
     common.tasks.spawn("connection", async move {
         tokio::select! {

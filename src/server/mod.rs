@@ -2,6 +2,7 @@
 //!
 //! Guards, reads the request, and hands it to the exchange. Refuses to know budgets, breakers and providers.
 
+mod bodies;
 mod client;
 mod connections;
 mod guard;
@@ -11,6 +12,7 @@ mod metrics;
 mod proxy;
 mod rejection;
 mod settings;
+mod stall;
 
 pub use connections::{Server, serve};
 pub use listener::{BindError, Bound, BoundAddress, bind, inherit};
@@ -18,6 +20,7 @@ pub use settings::{ListenAddress, ServerSettings};
 
 use crate::exchange::Gateway;
 use crate::observe::Vitals;
+use bodies::Bodies;
 use std::sync::Arc;
 
 /// What the routes need.
@@ -31,16 +34,18 @@ pub struct App {
     pub settings: Arc<ServerSettings>,
 }
 
-/// Every route, behind the guard.
+/// Every route, behind the guard. They share one room for bodies.
 fn routes(app: App) -> axum::Router {
     use axum::routing::{any, get};
+    let held = app.gateway.metrics().bodies_held.clone();
+    let bodies = Bodies::new(app.settings.bodies_max, held);
     axum::Router::new()
         .route("/health", get(health::health))
         .route("/healthz", get(health::alive))
         .route("/livez", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::page))
-        .fallback(any(proxy::proxy))
+        .fallback(any(proxy::proxy).with_state((app.clone(), bodies)))
         .layer(axum::middleware::from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }

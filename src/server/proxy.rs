@@ -1,6 +1,7 @@
 //! The path of everything that is not the gateway's own: recognise it, read it, hand it to the exchange.
 
 use super::App;
+use super::bodies::Bodies;
 use super::client::{request_id, streamed_body, whole_body};
 use super::rejection::Rejection;
 use crate::dialect::Dialect;
@@ -17,22 +18,30 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OWN_REQUEST_ID: HeaderName = HeaderName::from_static("x-tidegate-request-id");
 
 /// Serves a request that no route of our own has taken.
-pub(super) async fn proxy(State(app): State<App>, request: axum::extract::Request) -> Response {
+pub(super) async fn proxy(
+    State((app, bodies)): State<(App, Bodies)>,
+    request: axum::extract::Request,
+) -> Response {
     let id = request_id(request.headers());
-    let answer = match served(&app, &id, request).await {
+    let answer = match served(&app, &bodies, &id, request).await {
         Ok(answer) => answer.map(Body::new).into_response(),
         Err(rejection) => rejection.answer(app.gateway.metrics()),
     };
     named(answer, &id)
 }
 
-async fn served(app: &App, id: &RequestId, request: axum::extract::Request) -> Result<Answer, Rejection> {
+async fn served(
+    app: &App,
+    bodies: &Bodies,
+    id: &RequestId,
+    request: axum::extract::Request,
+) -> Result<Answer, Rejection> {
     if app.vitals.phase() == Phase::Draining {
         return Err(Rejection::Draining);
     }
     let path = request.uri().path().to_owned();
     match recognise(request.method(), &path) {
-        Surface::Call(dialect) => exchange(app, id, dialect, request).await,
+        Surface::Call(dialect) => exchange(app, bodies, id, dialect, request).await,
         Surface::Models => Ok(app.gateway.list_models()),
         Surface::Model(name) => Ok(app.gateway.show_model(&percent_decoded(name))),
         Surface::Passthrough(path) => Ok(pass(app, id, path.to_owned(), request).await),
@@ -42,6 +51,7 @@ async fn served(app: &App, id: &RequestId, request: axum::extract::Request) -> R
 
 async fn exchange(
     app: &App,
+    bodies: &Bodies,
     id: &RequestId,
     dialect: Dialect,
     request: axum::extract::Request,
@@ -50,7 +60,7 @@ async fn exchange(
     if head.headers.get_all(CONTENT_ENCODING).iter().any(|encoding| encoding != "identity") {
         return Err(Rejection::Compressed);
     }
-    let body = whole_body(body, &app.settings, app.gateway.clock()).await?;
+    let (body, held) = whole_body(body, bodies, &app.settings, app.gateway.clock()).await?;
     let request = Request {
         id: id.clone(),
         dialect,
@@ -59,7 +69,10 @@ async fn exchange(
         body,
         arrived: app.gateway.clock().now(),
     };
-    Ok(app.gateway.serve(request).await)
+    let answer = app.gateway.serve(request).await;
+    // The answer has begun: nobody will send the body again, and the request is gone with it.
+    drop(held);
+    Ok(answer)
 }
 
 async fn pass(app: &App, id: &RequestId, path: String, request: axum::extract::Request) -> Answer {

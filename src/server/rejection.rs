@@ -4,7 +4,7 @@ use crate::exchange::{AnswerBody, ErrorBody};
 use crate::observe::Metrics;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, StatusCode};
 
 /// A reason to turn a request away.
@@ -16,6 +16,8 @@ pub(super) enum Rejection {
     UriTooLong,
     /// The body is larger than allowed; carries the limit in bytes.
     BodyTooLarge(usize),
+    /// There is no room for one more body.
+    BodiesFull,
     /// The body did not come in time.
     BodyTooSlow,
     /// The body broke off, or was not well formed.
@@ -43,6 +45,7 @@ impl Rejection {
             Rejection::HeadersTooLarge => "headers_too_large",
             Rejection::UriTooLong => "uri_too_long",
             Rejection::BodyTooLarge(_) => "body_too_large",
+            Rejection::BodiesFull => "bodies_full",
             Rejection::BodyTooSlow => "body_too_slow",
             Rejection::BodyBroken => "body_broken",
             Rejection::Compressed => "compressed",
@@ -68,7 +71,17 @@ impl Rejection {
             Rejection::Method => StatusCode::METHOD_NOT_ALLOWED,
             Rejection::Loop => StatusCode::LOOP_DETECTED,
             Rejection::UnknownPath => StatusCode::NOT_FOUND,
-            Rejection::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Rejection::BodiesFull | Rejection::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// After how many seconds the same request may be served.
+    const fn retry_after(&self) -> Option<&'static str> {
+        match self {
+            // Exchanges end all the time, but each retry may bring a large body again.
+            Rejection::BodiesFull => Some("5"),
+            Rejection::Draining => Some("1"),
+            _ => None,
         }
     }
 
@@ -78,6 +91,11 @@ impl Rejection {
             Rejection::UriTooLong => "The request's URI is longer than tidegate accepts.".into(),
             Rejection::BodyTooLarge(limit) => {
                 format!("The request's body is larger than {limit} bytes (`body_max` under [server]).")
+            }
+            Rejection::BodiesFull => {
+                "The request bodies that tidegate holds take all that they may (`bodies_max` \
+                                      under [server]). Please try again in 5s."
+                    .into()
             }
             Rejection::BodyTooSlow => "The request's body did not come in time.".into(),
             Rejection::BodyBroken => "The request's body broke off.".into(),
@@ -101,16 +119,16 @@ impl Rejection {
     /// rest is never taken for the next request.
     pub(super) fn answer(&self, metrics: &Metrics) -> Response {
         metrics.rejected.get_or_create(&[("reason", self.name().to_owned())]).inc();
-        let draining = *self == Rejection::Draining;
-        let kind = if draining { "service_unavailable_error" } else { "invalid_request_error" };
+        let comes_back = self.retry_after();
+        let kind = if comes_back.is_some() { "service_unavailable_error" } else { "invalid_request_error" };
         let message = self.message();
         let body = ErrorBody { message: &message, kind, param: None, code: Some(self.name()) };
         let mut answer = (self.status(), Body::new(AnswerBody::whole(body.to_json()))).into_response();
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        if draining {
-            headers.insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = comes_back {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
         } else {
             headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
         }

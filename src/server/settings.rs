@@ -24,10 +24,14 @@ pub struct ServerSettings {
     pub hosts: Vec<String>,
     /// The largest request body, in bytes.
     pub body_max: usize,
+    /// The most bytes of request bodies at a time, over all clients; at least `body_max`.
+    pub bodies_max: usize,
     /// The longest that a client may take to send its request head.
     pub head_timeout: Duration,
     /// The longest silence inside a request body.
     pub body_idle_timeout: Duration,
+    /// The longest that a client may take nothing of an answer that is there for it.
+    pub write_timeout: Duration,
     /// The most connections at a time.
     pub connections_max: usize,
     /// How long a drain waits for exchanges to end.
@@ -45,8 +49,10 @@ impl Default for ServerSettings {
             workers: 0,
             hosts: Vec::new(),
             body_max: 32 << 20,
+            bodies_max: 512 << 20,
             head_timeout: Duration::from_secs(30),
             body_idle_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(120),
             connections_max: 4_096,
             drain: Duration::from_secs(25),
         }

@@ -5,6 +5,7 @@
 //! - `answers`: what comes back, plain and streamed, and in which headers.
 //! - `hostile`: bodies that are no calls, and calls that cannot be meant.
 //! - `hostile_sizes`: what is too large, too slow, or never ends.
+//! - `bodies`: bodies that are too many together.
 //! - `hostile_http`: what is no proper HTTP, and what must not travel from one connection to another.
 //! - `guard`: who may talk to the gateway at all, and requests that come round in circles.
 //! - `canary`: no key in anything that leaves.
@@ -18,6 +19,7 @@
 //! - `beside`: what several tests do beside it.
 //! - `waiting`: who finds no room waits for it.
 //! - `leaving`: clients that go away.
+//! - `stalled`: clients that stop reading.
 //! - `refused_for_now`: a provider's 429.
 //! - `failover`: a provider that cannot serve.
 //! - `breakers`: a provider that keeps failing.
@@ -27,6 +29,7 @@
 
 mod answers;
 mod beside;
+mod bodies;
 mod breakers;
 mod broken_streams;
 mod canary;
@@ -46,6 +49,7 @@ mod passthrough;
 mod raw;
 mod refused_for_now;
 mod reload;
+mod stalled;
 mod state;
 mod waiting;
 mod world;

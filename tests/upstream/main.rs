@@ -328,6 +328,7 @@ Jp2n8b3ptqbUb3tg37Rzz24x1CMP
 
 /// Runs the named test again in a process of its own with this environment, where that matters for the whole
 /// process. True in that process.
+#[expect(clippy::disallowed_methods, reason = "the child is told by a variable that it is one")]
 fn in_own_process(test: &str, environment: &[(&str, &str)]) -> bool {
     if std::env::var_os("TIDEGATE_TEST_CHILD").is_some() {
         return true;
