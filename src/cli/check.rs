@@ -22,11 +22,18 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         say(&format!("note: {note}"));
     }
     let exchange = &loaded.settings.exchange;
-    say(&format!(
-        "{}: ok, {} providers, {} routes",
-        loaded.origin(),
-        exchange.providers.len(),
-        exchange.routes.len()
-    ));
+    let found = match loaded.place {
+        None => "what the environment and this machine offer is taken at the start".to_owned(),
+        Some(_) => format!(
+            "{}, {}",
+            counted(exchange.providers.len(), "provider"),
+            counted(exchange.routes.len(), "route")
+        ),
+    };
+    say(&format!("{}: ok, {found}", loaded.origin()));
     ExitCode::SUCCESS
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

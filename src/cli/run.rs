@@ -84,7 +84,8 @@ fn greet(daemon: &Daemon, origin: &str, notes: &[String]) {
         };
         say(&format!("  provider {}: {}{models}", provider.id, provider.upstream.base_url));
     }
-    say(&format!("  state: {}", daemon.vitals().store().detail));
+    let store = daemon.vitals().store();
+    say(&format!("  {}: {}", if store.healthy { "state" } else { "note" }, store.detail));
     for address in daemon.addresses() {
         say(&format!("  listening on {address}"));
     }

@@ -45,6 +45,7 @@ pub(super) fn run(arguments: &SimulateArguments) -> ExitCode {
         key: env.get(KEY_VARIABLE).map(|key| Secret::new(key.to_owned())),
         seed: arguments.seed,
     };
+    daemon::raise_descriptor_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

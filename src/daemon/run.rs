@@ -4,6 +4,7 @@ use super::signals::{Signals, Wish};
 use super::{Daemon, StartError, systemd};
 use crate::config::{self, ConfigError, Env, Loaded};
 use crate::server::{Bound, ListenAddress};
+use std::error::Error;
 use std::path::PathBuf;
 
 /// Where the configuration comes from, at the start and at each reload.
@@ -48,7 +49,10 @@ impl Source {
         let mut loaded = match read {
             Ok(read) => read.map_err(|error| match error {
                 ConfigError::Mistakes(mistakes) => mistakes.render(false),
-                other => other.to_string(),
+                other => match other.source() {
+                    Some(cause) => format!("{other}: {cause}"),
+                    None => other.to_string(),
+                },
             })?,
             Err(_) => return Err("reading it panicked".to_owned()),
         };

@@ -155,6 +155,18 @@ async fn a_broken_configuration_changes_nothing_and_is_told_until_it_is_mended()
 }
 
 #[tokio::test]
+async fn a_reload_that_cannot_read_its_file_says_what_the_system_said() {
+    let house = House::new().await;
+    let program = house.start().await;
+    std::fs::remove_file(house.config()).unwrap();
+    std::fs::create_dir(house.config()).unwrap();
+    program.signal("HUP").await;
+    program.until("/health", |page| page.contains("reload_error")).await;
+    let error = program.health().await["reload_error"].to_string();
+    assert!(error.contains("cannot be read: Is a directory"), "{error}");
+}
+
+#[tokio::test]
 async fn a_stop_does_not_wait_for_a_slow_reload() {
     let house = House::new().await;
     let key = house.folder.path().join("slow");
