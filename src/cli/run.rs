@@ -2,7 +2,7 @@
 
 use super::terminal::{config_error, say, with_causes};
 use crate::config::{self, Env, ListenAddress, Loaded};
-use crate::daemon::{self, Daemon, Ended, Source};
+use crate::daemon::{self, BoundAddress, Daemon, Ended, Source};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -89,13 +89,21 @@ fn greet(daemon: &Daemon, origin: &str, notes: &[String]) {
     for address in daemon.addresses() {
         say(&format!("  listening on {address}"));
     }
-    if let Some(address) = daemon.url() {
+    if let Some(address) = daemon.url().or_else(|| by_socket(daemon)) {
         let model = example_model(daemon);
         say(&format!(
             "  try: curl {address}/v1/chat/completions -H 'content-type: application/json' \
              -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hello\"}}]}}'"
         ));
     }
+}
+
+/// What curl needs to reach a gateway that listens on a Unix socket alone.
+fn by_socket(daemon: &Daemon) -> Option<String> {
+    daemon.addresses().iter().find_map(|address| match address {
+        BoundAddress::Unix(path) => Some(format!("--unix-socket '{}' http://localhost", path.display())),
+        BoundAddress::Tcp(_) => None,
+    })
 }
 
 /// A model that the first provider will know.

@@ -13,6 +13,7 @@ mod simulated;
 mod systemd;
 
 pub use crate::observe::start_logging;
+pub use crate::server::BoundAddress;
 pub use descriptors::raise_descriptor_limit;
 pub use run::{Ended, Source, run};
 pub use simulate::{Simulation, simulate};
@@ -22,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::exchange::{Gateway, Unusable};
 use crate::observe::{Metrics, Phase, Vitals};
-use crate::server::{self, App, BindError, Bound, BoundAddress, Server};
+use crate::server::{self, App, BindError, Bound, Server};
 use crate::simulator::Simulator;
 use crate::store::{self, OpenError};
 use crate::tasks::Tasks;

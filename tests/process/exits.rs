@@ -86,3 +86,15 @@ async fn without_any_configuration_it_serves_and_says_how_to_try_it() {
     program.until_said("try: curl").await;
     assert_eq!(program.health().await["store"]["detail"], state.display().to_string());
 }
+
+#[tokio::test]
+async fn a_gateway_on_a_socket_alone_says_how_to_reach_it() {
+    let house = House::new().await;
+    let socket = house.folder.path().join("gate.sock").display().to_string();
+    let config = house.config().display().to_string();
+    let listen = format!("unix:{socket}");
+    let mut program = Program::spawn(house.command(&["--config", &config, "--listen", &listen]));
+    program.until_said(&format!("try: curl --unix-socket '{socket}' http://localhost/v1/")).await;
+    program.signal("TERM").await;
+    assert_eq!(program.ended().await.code, Some(0));
+}
