@@ -56,7 +56,10 @@ pub(super) fn watch(daemon: &Daemon, tasks: &Tasks) {
 }
 
 fn status(daemon: &Daemon) -> String {
-    format!("serving {} providers", daemon.settings.exchange.providers.len())
+    match daemon.settings.exchange.providers.as_slice() {
+        [only] => format!("serving provider {}", only.id),
+        several => format!("serving {} providers", several.len()),
+    }
 }
 
 fn tell(state: &[NotifyState<'_>]) {

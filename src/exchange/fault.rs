@@ -140,9 +140,9 @@ impl Fault {
                     BadCall::NotJson(_) => None,
                     BadCall::Missing(key) | BadCall::Wrong { key, .. } => Some(*key),
                 };
-                Words { param, ..plain(StatusCode::BAD_REQUEST, invalid, format!("{bad}.")) }
+                Words { param, ..plain(StatusCode::BAD_REQUEST, invalid, sentence(&bad.to_string())) }
             }
-            Fault::BadHeader { .. } => plain(StatusCode::BAD_REQUEST, invalid, format!("{self}.")),
+            Fault::BadHeader { .. } => plain(StatusCode::BAD_REQUEST, invalid, sentence(&self.to_string())),
             Fault::UnknownModel { model, suggestions } => Words {
                 code: Some("model_not_found"),
                 param: Some("model"),
@@ -243,6 +243,13 @@ fn refused(refusal: &Refusal, now: Moment) -> Words {
 fn wait(until: Moment, now: Moment) -> Duration {
     let wait = until.since(now);
     if wait.is_zero() { UNKNOWN_WAIT } else { wait }
+}
+
+/// An error's words as a sentence for people.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
 }
 
 /// The words that clients look for, rounded up so that they are never early.

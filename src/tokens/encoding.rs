@@ -10,7 +10,7 @@ use super::vocabulary::Vocabulary;
 use crate::units::Tokens;
 
 /// How the text of one model is counted. Small and free to copy; the tables behind it are loaded once
-/// a process, on first use or by [`Encoding::warm`].
+/// a process, on first use: some 70 ms of computing, a few MB of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encoding {
     pub(super) vocabulary: Vocabulary,
@@ -34,11 +34,6 @@ impl Encoding {
     /// Whether counting can begin at once.
     pub fn is_loaded(self) -> bool {
         self.vocabulary.is_loaded()
-    }
-
-    /// Loads the vocabulary, so that no request has to: some 70 ms of computing, a few MB of tables.
-    pub fn warm(self) {
-        self.vocabulary.tables();
     }
 
     /// A count in the vocabulary alone, for sums that are corrected once.

@@ -54,7 +54,7 @@ async fn what_is_no_json_object_is_refused_in_words() {
             let error = refused(&world, path, body, 400).await;
             assert_eq!(error["type"], "invalid_request_error");
             let words = error["message"].as_str().unwrap();
-            assert!(words.starts_with("the body is not a JSON object"), "{words}");
+            assert!(words.starts_with("The body is not a JSON object"), "{words}");
         }
     }
     assert_eq!(world.metric("tidegate_refused_total{reason=\"bad_request\"}").await, 42.0);
@@ -222,7 +222,7 @@ async fn a_class_that_there_is_not_is_refused() {
         let error = error_of(&answer.json().await.unwrap());
         assert_eq!(
             error["message"],
-            "the header `x-tidegate-priority` must be interactive, normal or batch."
+            "The header `x-tidegate-priority` must be interactive, normal or batch."
         );
     }
     for class in ["interactive", "normal", "batch"] {

@@ -51,7 +51,7 @@ async fn the_service_manager_hears_of_every_turn_in_its_life() {
     command.env("NOTIFY_SOCKET", house.folder.path().join("notify"));
     let program = Program::start(command).await;
     notified.hears("READY=1").await;
-    assert_eq!(notified.hears("STATUS=").await, "serving 1 providers");
+    assert_eq!(notified.hears("STATUS=").await, "serving provider sim");
     for _ in 0..3 {
         notified.hears("WATCHDOG=1").await;
     }
