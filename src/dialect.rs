@@ -13,38 +13,95 @@ pub enum Dialect {
     Completions,
     /// OpenAI embeddings.
     Embeddings,
+    /// OpenAI responses.
+    Responses,
+    /// Anthropic messages.
+    Messages,
+    /// Gemini's `generateContent` and `streamGenerateContent`.
+    Gemini,
+    /// Gemini's `embedContent`.
+    GeminiEmbed,
+    /// Gemini's `batchEmbedContents`.
+    GeminiBatchEmbed,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Dialect; 3] = [Dialect::Chat, Dialect::Completions, Dialect::Embeddings];
+    pub const ALL: [Dialect; 8] = [
+        Dialect::Chat,
+        Dialect::Completions,
+        Dialect::Embeddings,
+        Dialect::Responses,
+        Dialect::Messages,
+        Dialect::Gemini,
+        Dialect::GeminiEmbed,
+        Dialect::GeminiBatchEmbed,
+    ];
 
-    /// The path under a provider's base URL, with its leading slash.
+    /// Those that hold a conversation, and can be translated into one another.
+    pub const CONVERSATIONS: [Dialect; 4] =
+        [Dialect::Chat, Dialect::Responses, Dialect::Messages, Dialect::Gemini];
+
+    /// The usual path under a provider's base URL, with its leading slash. `{model}` stands for the model's
+    /// name and `{verb}` for [`Dialect::verb`] where a format has them in its path.
     pub const fn path(self) -> &'static str {
         match self {
             Dialect::Chat => "/chat/completions",
             Dialect::Completions => "/completions",
             Dialect::Embeddings => "/embeddings",
+            Dialect::Responses => "/responses",
+            Dialect::Messages => "/messages",
+            Dialect::Gemini | Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => "/models/{model}:{verb}",
         }
     }
 
-    /// The short name used in logs and metrics.
+    /// What Gemini's paths end in; empty for the others.
+    pub const fn verb(self, stream: bool) -> &'static str {
+        match self {
+            Dialect::Gemini if stream => "streamGenerateContent",
+            Dialect::Gemini => "generateContent",
+            Dialect::GeminiEmbed => "embedContent",
+            Dialect::GeminiBatchEmbed => "batchEmbedContents",
+            _ => "",
+        }
+    }
+
+    /// The short name used in configuration, logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Dialect::Chat => "chat",
             Dialect::Completions => "completions",
             Dialect::Embeddings => "embeddings",
+            Dialect::Responses => "responses",
+            Dialect::Messages => "messages",
+            Dialect::Gemini => "gemini",
+            Dialect::GeminiEmbed => "gemini_embed",
+            Dialect::GeminiBatchEmbed => "gemini_batch_embed",
         }
+    }
+
+    /// Whose format it is.
+    pub const fn family(self) -> Family {
+        match self {
+            Dialect::Chat | Dialect::Completions | Dialect::Embeddings | Dialect::Responses => Family::OpenAi,
+            Dialect::Messages => Family::Anthropic,
+            Dialect::Gemini | Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => Family::Gemini,
+        }
+    }
+
+    /// Whether it holds a conversation, and so can be translated.
+    pub const fn is_conversation(self) -> bool {
+        matches!(self, Dialect::Chat | Dialect::Responses | Dialect::Messages | Dialect::Gemini)
     }
 
     /// Whether an answer may come as a stream of events.
     pub const fn streams(self) -> bool {
-        !matches!(self, Dialect::Embeddings)
+        self.is_conversation() || matches!(self, Dialect::Completions)
     }
 
     /// Whether a model writes tokens in answer; embeddings are input alone.
     pub const fn has_output(self) -> bool {
-        !matches!(self, Dialect::Embeddings)
+        self.streams()
     }
 }
 
@@ -54,22 +111,38 @@ impl fmt::Display for Dialect {
     }
 }
 
-/// The dialects that a provider speaks, as `dialect = "..."` in its configuration.
+/// Whose paths and shapes a provider offers in the main, as `dialect = "..."` in its configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// OpenAI's paths and shapes under the base URL; most vendors offer them.
+    /// OpenAI's; most vendors offer them.
     #[default]
     OpenAi,
+    /// Anthropic's.
+    Anthropic,
+    /// Google's, for Gemini.
+    Gemini,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Family; 1] = [Family::OpenAi];
+    pub const ALL: [Family; 3] = [Family::OpenAi, Family::Anthropic, Family::Gemini];
 
     /// The word used in configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Family::OpenAi => "openai",
+            Family::Anthropic => "anthropic",
+            Family::Gemini => "gemini",
+        }
+    }
+
+    /// What a provider of this family speaks, unless more is known of it. OpenAI's responses are left out: most
+    /// servers that call themselves compatible do not have them, and a conversation can be translated.
+    pub const fn dialects(self) -> &'static [Dialect] {
+        match self {
+            Family::OpenAi => &[Dialect::Chat, Dialect::Completions, Dialect::Embeddings],
+            Family::Anthropic => &[Dialect::Messages],
+            Family::Gemini => &[Dialect::Gemini, Dialect::GeminiEmbed, Dialect::GeminiBatchEmbed],
         }
     }
 }

@@ -42,6 +42,7 @@ impl World {
             family: Family::OpenAi,
             upstream: UpstreamSettings::new(simulator.base_url(), None),
             limits,
+            counting: Default::default(),
             breaker: BreakerPolicy::default(),
             models: vec![ModelName::from("sim")],
             claims: Vec::new(),

@@ -28,6 +28,35 @@ pub struct Limits {
     pub concurrent: Option<NonZeroU32>,
 }
 
+/// What a provider charges against its limits, when, and what it gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counting {
+    /// When output counts.
+    pub output: OutputCounts,
+    /// Whether input that was read from the provider's cache counts.
+    pub cached_input: bool,
+    /// Whether what was charged at admission beyond the truth is given back once the truth is known.
+    pub gives_back: bool,
+}
+
+/// When output counts against a provider's limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputCounts {
+    /// At admission, as much as the call allows.
+    #[default]
+    AtAdmission,
+    /// As it is produced.
+    AsProduced,
+    /// Never.
+    Never,
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        Counting { output: OutputCounts::AtAdmission, cached_input: true, gives_back: true }
+    }
+}
+
 /// How exchanges wait for room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueSettings {

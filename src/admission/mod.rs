@@ -6,6 +6,7 @@
 mod bucket;
 mod budget;
 mod choose;
+mod counting;
 mod desk;
 mod limits;
 mod queue;
@@ -13,6 +14,6 @@ mod saved;
 
 pub use budget::{Cost, Dimension, TooLarge};
 pub use desk::{BudgetView, Desk, Effect, Grant, Refusal, Why};
-pub use limits::{Limits, Priority, QueueSettings};
+pub use limits::{Counting, Limits, OutputCounts, Priority, QueueSettings};
 pub use queue::{Ask, Choice, Ticket};
 pub use saved::{SavedBudget, SavedDesk};

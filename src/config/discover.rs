@@ -234,6 +234,7 @@ fn provider(vendor: &Vendor, base: &BaseUrl, credential: Option<Credential>) -> 
         family: Family::OpenAi,
         upstream: UpstreamSettings::new(base.as_str(), credential),
         limits: Limits::default(),
+        counting: Default::default(),
         breaker: BreakerPolicy::default(),
         models: Vec::new(),
         claims: vendor.claims(),

@@ -42,6 +42,7 @@ pub(super) fn add(settings: &mut Settings, simulator: Option<&Simulator>) {
             concurrent: limit(limits.concurrent),
             ..Limits::default()
         },
+        counting: Default::default(),
         breaker: BreakerPolicy::default(),
         models: vec![ModelName::from(NAME)],
         claims: Vec::new(),

@@ -3,10 +3,9 @@
 use super::live::Live;
 use super::{Fault, Gateway, Request, router};
 use crate::admission::Cost;
-use crate::dialect::Dialect;
 use crate::routing::Found;
 use crate::tokens::{Encoding, INLINE_BYTES_MAX};
-use crate::wire::{self, Call};
+use crate::wire::{self, Asked, Call};
 use std::sync::Arc;
 
 /// What is known of a request before anybody is asked.
@@ -21,14 +20,14 @@ impl Gateway {
     /// Reads the call, finds out what its model means, and estimates.
     pub(super) async fn appraise(&self, live: &Arc<Live>, request: &Request) -> Result<Appraised, Fault> {
         let began = self.clock.now();
-        let (dialect, body) = (request.dialect, &request.body);
+        let (asked, body) = (&request.asked, &request.body);
         let at_once =
-            if body.len() <= INLINE_BYTES_MAX { appraised(live, dialect, body, false)? } else { None };
+            if body.len() <= INLINE_BYTES_MAX { appraised(live, asked, body, false)? } else { None };
         let appraised = match at_once {
             Some(appraised) => appraised,
             None => {
-                let (live, body) = (Arc::clone(live), body.clone());
-                let whole = beside(move || appraised(&live, dialect, &body, true)).await??;
+                let (live, asked, body) = (Arc::clone(live), asked.clone(), body.clone());
+                let whole = beside(move || appraised(&live, &asked, &body, true)).await??;
                 whole.expect("it may wait for the vocabulary")
             }
         };
@@ -39,8 +38,8 @@ impl Gateway {
 
 /// Reads the body once for all that is asked of it. `None` if the vocabulary must be loaded first, and that
 /// takes too long here.
-fn appraised(live: &Live, dialect: Dialect, body: &[u8], may_load: bool) -> Result<Option<Appraised>, Fault> {
-    let (call, content) = wire::read(dialect, body)?;
+fn appraised(live: &Live, asked: &Asked, body: &[u8], may_load: bool) -> Result<Option<Appraised>, Fault> {
+    let (call, content) = wire::read(asked, body)?;
     let found = router::find(live, &call.model)?;
     // The first target's model tells the vocabulary: a public name may be anything.
     let model = found.targets.first().map_or(call.model.as_str(), |target| target.model.as_str());

@@ -32,7 +32,7 @@ pub use turnstile::{Reservation, Turnstile};
 
 // The words in which the server speaks to the exchange.
 pub use crate::upstream::{Hop, RequestBody};
-pub use crate::wire::{ErrorBody, Surface, recognise};
+pub use crate::wire::{Asked, ErrorBody, Surface, percent_decoded, recognise};
 
 use crate::admission::{Ask, Cost};
 use crate::dialect::Dialect;
@@ -54,8 +54,8 @@ use std::time::Duration;
 pub struct Request {
     /// What it is called.
     pub id: RequestId,
-    /// The format of its body.
-    pub dialect: Dialect,
+    /// What its request line says.
+    pub asked: Asked,
     /// The query of its URL.
     pub query: Option<String>,
     /// Its headers as the client sent them.
@@ -227,10 +227,10 @@ impl Gateway {
     fn gave_back(&self, request: &Request, answer: &Answer, trace: &Trace) {
         let status = answer.status().as_u16();
         let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
-        self.count_answer(request.dialect, provider, status);
+        self.count_answer(request.asked.dialect, provider, status);
         tracing::info!(
             request_id = %request.id,
-            dialect = request.dialect.name(),
+            dialect = request.asked.dialect.name(),
             provider,
             status,
             reason = trace.last_failure.as_ref().map(|(outcome, _)| outcome.name()),
@@ -246,10 +246,10 @@ impl Gateway {
         let status = answer.status().as_u16();
         self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
         let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
-        self.count_answer(request.dialect, provider, status);
+        self.count_answer(request.asked.dialect, provider, status);
         tracing::info!(
             request_id = %request.id,
-            dialect = request.dialect.name(),
+            dialect = request.asked.dialect.name(),
             status,
             reason = fault.name(),
             attempts = trace.attempts,

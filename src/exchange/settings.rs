@@ -1,6 +1,6 @@
 //! What the exchanges of a gateway need to know: providers, routes, and the rules between them.
 
-use crate::admission::{Limits, Priority, QueueSettings};
+use crate::admission::{Counting, Limits, Priority, QueueSettings};
 use crate::dialect::Family;
 use crate::ids::{ModelName, ProviderId, TargetId};
 use crate::routing::{BreakerPolicy, RetryPolicy};
@@ -17,6 +17,8 @@ pub struct Provider {
     pub upstream: UpstreamSettings,
     /// What it allows.
     pub limits: Limits,
+    /// What it charges against that.
+    pub counting: Counting,
     /// When its targets count as sick.
     pub breaker: BreakerPolicy,
     /// Models known to be its own. May be empty: then it serves what is named with its prefix, and

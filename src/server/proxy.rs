@@ -4,8 +4,9 @@ use super::App;
 use super::bodies::Bodies;
 use super::client::{request_id, streamed_body, whole_body};
 use super::rejection::Rejection;
-use crate::dialect::Dialect;
-use crate::exchange::{Answer, PassRequest, Request, RequestBody, Surface, recognise};
+use crate::exchange::{
+    Answer, Asked, PassRequest, Request, RequestBody, Surface, percent_decoded, recognise,
+};
 use crate::ids::RequestId;
 use crate::observe::Phase;
 use axum::body::Body;
@@ -40,11 +41,12 @@ async fn served(
         return Err(Rejection::Draining);
     }
     let path = request.uri().path().to_owned();
-    match recognise(request.method(), &path) {
-        Surface::Call(dialect) => exchange(app, bodies, id, dialect, request).await,
-        Surface::Models => Ok(app.gateway.list_models()),
-        Surface::Model(name) => Ok(app.gateway.show_model(&percent_decoded(name))),
-        Surface::Passthrough(path) => Ok(pass(app, id, path.to_owned(), request).await),
+    match recognise(request.method(), &path, request.uri().query()) {
+        Surface::Call(asked) | Surface::Count(asked) => exchange(app, bodies, id, asked, request).await,
+        Surface::Models(_) => Ok(app.gateway.list_models()),
+        Surface::Model(_, name) => Ok(app.gateway.show_model(&percent_decoded(name))),
+        Surface::Hello => Err(Rejection::UnknownPath),
+        Surface::Passthrough { path, .. } => Ok(pass(app, id, path.to_owned(), request).await),
         Surface::Unknown => Err(Rejection::UnknownPath),
     }
 }
@@ -53,7 +55,7 @@ async fn exchange(
     app: &App,
     bodies: &Bodies,
     id: &RequestId,
-    dialect: Dialect,
+    asked: Asked,
     request: axum::extract::Request,
 ) -> Result<Answer, Rejection> {
     let (head, body) = request.into_parts();
@@ -63,7 +65,7 @@ async fn exchange(
     let (body, held) = whole_body(body, bodies, &app.settings, app.gateway.clock()).await?;
     let request = Request {
         id: id.clone(),
-        dialect,
+        asked,
         query: head.uri.query().map(str::to_owned),
         headers: head.headers,
         body,
@@ -102,38 +104,4 @@ fn named(mut answer: Response, id: &RequestId) -> Response {
         headers.insert(OWN_REQUEST_ID, value);
     }
     answer
-}
-
-/// Model names hold slashes, which SDKs percent-encode in a path. What is not well encoded stays as it is.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        let code = behind.get(..2).filter(|hex| hex.iter().all(u8::is_ascii_hexdigit));
-        let code = code.and_then(|hex| std::str::from_utf8(hex).ok());
-        match (first, code.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &behind[2..];
-            }
-            _ => {
-                bytes.push(first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percent_codes_are_read_and_broken_ones_stay() {
-        assert_eq!(percent_decoded("openai%2Fgpt-4o"), "openai/gpt-4o");
-        assert_eq!(percent_decoded("50%"), "50%");
-        assert_eq!(percent_decoded("%zz%2"), "%zz%2");
-        assert_eq!(percent_decoded("%+1"), "%+1");
-    }
 }

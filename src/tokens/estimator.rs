@@ -92,7 +92,7 @@ fn input(family: &Family, dialect: Dialect, content: &Content<'_>) -> Tokens {
     let audio = u64::from(content.audio_seconds) * family.audio_per_second;
     let frames = match dialect {
         Dialect::Chat => MESSAGE * u64::from(content.messages) + NAME * u64::from(content.names) + REPLY,
-        Dialect::Completions | Dialect::Embeddings => 0,
+        _ => 0,
     };
     encoding.corrected(texts)
         + family.tools.tokens(&content.schemas, encoding)

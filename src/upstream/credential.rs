@@ -21,6 +21,10 @@ impl KeyHeader {
         let (name, value) = match credential.scheme {
             AuthScheme::Bearer => (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {key}"))),
             AuthScheme::ApiKey => (HeaderName::from_static("api-key"), HeaderValue::try_from(key)),
+            AuthScheme::XApiKey => (HeaderName::from_static("x-api-key"), HeaderValue::try_from(key)),
+            AuthScheme::XGoogApiKey => {
+                (HeaderName::from_static("x-goog-api-key"), HeaderValue::try_from(key))
+            }
         };
         let mut value = value.ok()?;
         value.set_sensitive(true);

@@ -12,4 +12,4 @@ pub use client::{BuildError, RequestBody, RequestBytes, Upstream, UpstreamReques
 pub use failure::{Failure, FailureKind};
 pub use headers::{Forwardable, Hop, for_client, forwardable};
 pub use reply::{Reply, ReplyBody};
-pub use settings::{AuthScheme, Credential, UpstreamSettings};
+pub use settings::{AuthScheme, Credential, Spoken, UpstreamSettings};

@@ -61,17 +61,17 @@ fn ask_for_usage(body: &[u8], call: &Call) -> (Range<usize>, String) {
 mod tests {
     use super::*;
     use crate::dialect::Dialect;
-    use crate::wire::read;
+    use crate::wire::{Asked, read};
 
     fn check(body: &str, changes: Changes<'_>, wanted: &str) {
         let bytes = Bytes::copy_from_slice(body.as_bytes());
-        let (call, _) = read(Dialect::Chat, &bytes).unwrap();
+        let (call, _) = read(&Asked::in_body(Dialect::Chat), &bytes).unwrap();
         let patched = patch(&bytes, &call, &changes);
         assert_eq!(String::from_utf8_lossy(&patched), wanted);
         if body == wanted {
             assert_eq!(patched.as_ptr(), bytes.as_ptr(), "unchanged bytes are not copied");
         }
-        let (again, _) = read(Dialect::Chat, &patched).unwrap();
+        let (again, _) = read(&Asked::in_body(Dialect::Chat), &patched).unwrap();
         assert_eq!(again.wants_usage, changes.include_usage || call.wants_usage);
         assert_eq!(again.model.as_str(), changes.model.unwrap_or(call.model.as_str()));
     }

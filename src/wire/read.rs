@@ -6,6 +6,7 @@
 //! is the one that was read, so such keys may stand only once.
 
 use super::call::{BadCall, Call, Content, Spans};
+use super::recognise::Asked;
 use super::{chat, completions, embeddings, json};
 use crate::dialect::Dialect;
 use crate::ids::ModelName;
@@ -22,7 +23,8 @@ const GIVEN_ONCE: &str = "given once";
 ///
 /// # Errors
 /// [`BadCall`] where the body is no JSON object, lacks a needed key, or has a value there that cannot be meant.
-pub fn read(dialect: Dialect, body: &[u8]) -> Result<(Call, Content<'_>), BadCall> {
+pub fn read<'a>(asked: &Asked, body: &'a [u8]) -> Result<(Call, Content<'a>), BadCall> {
+    let dialect = asked.dialect;
     let text = std::str::from_utf8(body)
         .map_err(|error| BadCall::NotJson(format!("it is not UTF-8 after byte {}", error.valid_up_to())))?;
     let keys = Keys::read(text)?;
@@ -31,6 +33,7 @@ pub fn read(dialect: Dialect, body: &[u8]) -> Result<(Call, Content<'_>), BadCal
         Dialect::Chat => chat::fill(&keys, &mut content)?,
         Dialect::Completions => completions::fill(&keys, &mut content)?,
         Dialect::Embeddings => embeddings::fill(&keys, &mut content)?,
+        _ => 1,
     };
     let options = Options::read(keys.stream_options)?;
     let span = |part: &str| span_in(body, part);

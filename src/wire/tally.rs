@@ -24,6 +24,15 @@ pub enum Seen {
     Other,
 }
 
+/// Where a stream of responses stands, for whoever has to end it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The id of the response, if it has been told.
+    pub response: Option<String>,
+    /// The number of the last event.
+    pub sequence: u64,
+}
+
 /// The tokens seen so far in a stream.
 #[derive(Clone, Debug)]
 pub struct Tally {
@@ -104,6 +113,11 @@ impl Tally {
         self.done || self.finished
     }
 
+    /// Where the stream stands.
+    pub fn mark(&self) -> Mark {
+        Mark::default()
+    }
+
     /// Whether the provider reported a failure.
     pub fn errored(&self) -> bool {
         self.errored
@@ -120,7 +134,7 @@ impl Tally {
                 let [text] = json::pick_any(choice, ["text"]);
                 length(text)
             }
-            Dialect::Embeddings => 0,
+            _ => 0,
         }
     }
 }

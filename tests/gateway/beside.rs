@@ -87,6 +87,7 @@ pub(crate) async fn canned(plan: Plan, name: &str, answer: impl Into<Vec<u8>>) -
         family: Family::OpenAi,
         upstream: UpstreamSettings::new(format!("http://{address}/v1"), None),
         limits: tidegate::admission::Limits::default(),
+        counting: Default::default(),
         breaker: tidegate::routing::BreakerPolicy::default(),
         models: vec![ModelName::from("sim")],
         claims: Vec::new(),

@@ -202,6 +202,7 @@ pub(crate) fn provider_at(name: &str, base_url: &str, limits: Limits) -> Provide
         family: Family::OpenAi,
         upstream: UpstreamSettings::new(base_url, Some(credential)),
         limits,
+        counting: Default::default(),
         breaker: BreakerPolicy::default(),
         models: vec![ModelName::from("sim")],
         claims: Vec::new(),

@@ -63,6 +63,7 @@ impl Plan {
             family: Family::OpenAi,
             upstream: UpstreamSettings::new(simulator.base_url(), Some(credential)),
             limits,
+            counting: Default::default(),
             breaker: BreakerPolicy::default(),
             models: vec![ModelName::from("sim")],
             claims: Vec::new(),

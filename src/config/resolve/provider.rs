@@ -110,7 +110,16 @@ impl Resolver<'_> {
         };
         base?;
         let claims = vendor.map(Vendor::claims).unwrap_or_default();
-        Some(Provider { id: name.into_inner().into(), family, upstream, limits, breaker, models, claims })
+        Some(Provider {
+            id: name.into_inner().into(),
+            family,
+            upstream,
+            limits,
+            counting: Default::default(),
+            breaker,
+            models,
+            claims,
+        })
     }
 
     fn check_name(&mut self, name: &Spanned<String>, at: &str) {

@@ -4,11 +4,11 @@ use super::*;
 use crate::wire::Image;
 
 fn chat(body: &str) -> Result<(Call, Content<'_>), BadCall> {
-    read(Dialect::Chat, body.as_bytes())
+    read(&Asked::in_body(Dialect::Chat), body.as_bytes())
 }
 
 fn refused(dialect: Dialect, body: &str) -> String {
-    read(dialect, body.as_bytes()).expect_err(body).to_string()
+    read(&Asked::in_body(dialect), body.as_bytes()).expect_err(body).to_string()
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn prompts_are_texts_or_tokens() {
         ("null", 0, 0, 3),
     ] {
         let body = format!(r#"{{"model":"a","n":2,"best_of":3,"prompt":{prompt}}}"#);
-        let (call, content) = read(Dialect::Completions, body.as_bytes()).unwrap();
+        let (call, content) = read(&Asked::in_body(Dialect::Completions), body.as_bytes()).unwrap();
         let got = (content.texts.len(), content.encoded, call.choices);
         assert_eq!(got, (texts, Tokens(encoded), choices), "{prompt}");
     }
@@ -85,7 +85,7 @@ fn what_is_no_object_is_refused_without_quoting_it() {
         let words = refused(Dialect::Chat, body);
         assert!(words.starts_with("the body is not a JSON object: ") && !words.contains("secret"), "{words}");
     }
-    let words = read(Dialect::Chat, b"{\"model\":\"\xff\"}").unwrap_err().to_string();
+    let words = read(&Asked::in_body(Dialect::Chat), b"{\"model\":\"\xff\"}").unwrap_err().to_string();
     assert_eq!(words, "the body is not a JSON object: it is not UTF-8 after byte 10");
 }
 
@@ -151,7 +151,7 @@ fn odd_parts_cost_what_can_be_seen_of_them() {
 #[test]
 fn embeddings_have_no_output() {
     let body = r#"{"model":"a","input":["x",[1,2]],"max_tokens":-5,"n":9,"stream":true}"#;
-    let (call, content) = read(Dialect::Embeddings, body.as_bytes()).unwrap();
+    let (call, content) = read(&Asked::in_body(Dialect::Embeddings), body.as_bytes()).unwrap();
     assert_eq!((call.output_cap, call.choices, call.stream), (None, 1, false));
     assert_eq!((content.texts.len(), content.encoded), (1, Tokens(2)));
 }
