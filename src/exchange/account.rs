@@ -4,7 +4,7 @@
 
 use super::Gateway;
 use super::turnstile::Reservation;
-use crate::admission::Cost;
+use crate::admission::{Cost, Counting};
 use crate::dialect::Dialect;
 use crate::ids::{RequestId, TargetId};
 use crate::observe::seconds;
@@ -49,6 +49,8 @@ pub(super) struct Account {
     pub(super) status: u16,
     pub(super) target: TargetId,
     pub(super) estimate: Cost,
+    /// What the provider charges against its limits.
+    pub(super) counting: Counting,
     pub(super) attempts: u32,
     /// In all, for room.
     pub(super) waited: Duration,
@@ -76,7 +78,8 @@ impl Account {
     pub(super) fn counted(&mut self, output: Tokens) {
         self.counted = output;
         if let Some(reservation) = &mut self.reservation {
-            reservation.note(Cost { input: self.estimate.input, output, output_is_guess: false });
+            let used = Cost { input: self.estimate.input, output, output_is_guess: false };
+            reservation.note(self.counting.settled(reservation.held(), used, Tokens::ZERO));
         }
     }
 
@@ -85,7 +88,8 @@ impl Account {
         let Some(reservation) = self.reservation.take() else { return };
         let held = reservation.held();
         let truth = self.truth(ending, usage, held);
-        reservation.settle(truth);
+        let cached = usage.unwrap_or_default().cached_input;
+        reservation.settle(self.counting.settled(held, truth, cached));
         self.measure(ending, usage, truth);
         match ending {
             Ending::Complete => self.gateway.health.completed(&self.target),

@@ -1,44 +1,34 @@
-//! One upstream try: send, and judge what comes back before the client sees any of it.
+//! One upstream try: write the request as its target understands it, send it, and have the answer judged.
 //!
 //! Refuses to decide what follows: that is the plan's. Invariant: once an answer is called begun, nothing
 //! is tried again.
 
-use super::Gateway;
+use super::appraise::beside;
+use super::beginning::{Begun, Failed, Listener, failed};
 use super::live::Live;
 use super::turnstile::Reservation;
+use super::ways::{Interpreted, Rendered, Way, way};
+use super::{Gateway, Request};
 use crate::dialect::Dialect;
-use crate::ids::RequestId;
+use crate::ids::{ProviderId, TargetId};
 use crate::observe::status_class;
-use crate::routing::{ErrorFacts, Outcome, judge, retry_after};
-use crate::units::Moment;
+use crate::routing::Outcome;
+use crate::tokens::INLINE_BYTES_MAX;
 use crate::upstream::{
-    Failure, FailureKind, Reply, ReplyBody, RequestBody, UpstreamRequest, for_client, forwardable,
+    RequestBody, Spoken, UpstreamRequest, forwardable, forwardable_translated, query_for_provider,
 };
-use crate::wire::{Call, Changes, Frame, ProviderError, Seen, SseDecoder, Tally, patch};
-use bytes::Bytes;
-use futures_util::StreamExt;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, Method, StatusCode};
+use crate::wire::translate::{Losses, Scene};
+use crate::wire::{Call, Changes, Framing, patch};
+use http::Method;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use std::sync::Arc;
-
-/// The most of an error body that is read: those of all providers have a few KiB.
-const ERROR_BODY_MAX: usize = 64 * 1024;
-
-/// The longest event that is read. What is longer passes through unread.
-pub(super) const EVENT_MAX: usize = 4 * 1024 * 1024;
-
-/// The most of a stream that is held back while it says nothing. A provider under load says `: keep-alive`
-/// every few seconds for ten minutes, which is a few KiB.
-const NOISE_MAX: usize = 64 * 1024;
 
 /// What is sent, whoever serves it.
 #[derive(Debug)]
 pub(super) struct Sendable<'a> {
-    pub(super) id: &'a RequestId,
+    pub(super) request: &'a Request,
     pub(super) call: &'a Call,
-    pub(super) query: Option<&'a str>,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) body: &'a Bytes,
+    pub(super) interpreted: &'a Arc<Interpreted>,
 }
 
 /// How a try ended.
@@ -50,55 +40,14 @@ pub(super) enum Attempted {
     Failed(Failed),
     /// The target fell sick between planning and sending; nothing was sent.
     FellSick,
+    /// The target's dialect has no words for what is asked; nothing was sent.
+    Unfit(String),
 }
 
-/// An answer that has begun.
-#[derive(Debug)]
-pub(super) struct Begun {
-    /// When the request was sent.
-    pub(super) sent: Moment,
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: ReplyBody,
-    pub(super) kind: BegunKind,
-}
-
-/// What the body of an answer is.
-#[derive(Debug)]
-pub(super) enum BegunKind {
-    /// Events, of which some have been read already.
-    Events { decoder: SseDecoder, tally: Tally, read: Vec<(Frame, Seen)> },
-    /// One piece of JSON.
-    Plain,
-}
-
-/// A try that failed.
-#[derive(Debug)]
-pub(super) struct Failed {
-    pub(super) outcome: Outcome,
-    pub(super) spent: Spent,
-    /// The provider's own words, to be given back if nobody else serves.
-    pub(super) answer: Option<GivenBack>,
-}
-
-/// What a failed try has used of its budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spent {
-    /// Nothing: the provider never heard of it.
-    Nothing,
-    /// A request, and no tokens: the provider has said no.
-    Request,
-    /// Nobody knows: the provider may have been working when it fell silent. What is held stays, because
-    /// giving it back blindly would forgive real use.
-    Unknown,
-}
-
-/// A provider's refusal, whole.
-#[derive(Debug)]
-pub(super) struct GivenBack {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+/// A request as one target understands it.
+struct Outgoing {
+    request: UpstreamRequest,
+    listener: Listener,
 }
 
 /// Sends to the reservation's target.
@@ -110,28 +59,18 @@ pub(super) async fn attempt(
 ) -> Attempted {
     let target = reservation.target().clone();
     let Some(upstream) = live.upstream(&target.provider).map(Arc::clone) else {
-        return Attempted::Failed(Failed {
-            outcome: Outcome::Unreachable,
-            spent: Spent::Nothing,
-            answer: None,
-        });
+        return Attempted::Failed(Failed::unsent(Outcome::Unreachable));
+    };
+    let Outgoing { request, listener } = match outgoing(gateway, live, sendable, &target).await {
+        Ok(outgoing) => outgoing,
+        Err(why) => return Attempted::Unfit(why),
     };
     let Some(trial) = gateway.health.begin(&target) else { return Attempted::FellSick };
-    let changes = Changes {
-        model: Some(target.model.as_str()),
-        include_usage: sendable.call.stream && sendable.call.dialect.streams(),
-    };
-    let request = UpstreamRequest {
-        method: Method::POST,
-        path_and_query: path_and_query(sendable.call.dialect.path(), sendable.query),
-        headers: forwardable(sendable.headers, &gateway.hop),
-        body: RequestBody::Whole(patch(sendable.body, sendable.call, &changes)),
-    };
     // From here on the provider may be working: whoever goes away now has used what is held.
     reservation.note(reservation.held());
     let sent = gateway.clock.now();
     let ended = match upstream.send(request).await {
-        Ok(reply) => judged(gateway, sendable.call, reply, sent).await,
+        Ok(reply) => listener.judged(gateway, reply, sent).await,
         Err(failure) => Err(failed(&failure)),
     };
     match ended {
@@ -141,13 +80,13 @@ pub(super) async fn attempt(
             Attempted::Begun(Box::new(begun))
         }
         Err(failed) => {
-            let answered = failed.answer.as_ref().map(|answer| answer.status.as_u16());
+            let answered = failed.status.map(|status| status.as_u16());
             count(gateway, &target.provider, &answered.map_or("none".to_owned(), status_class));
             let labels =
                 [("provider", target.provider.to_string()), ("kind", failed.outcome.name().to_owned())];
             gateway.metrics.upstream_errors.get_or_create(&labels).inc();
             tracing::info!(
-                request_id = %sendable.id,
+                request_id = %sendable.request.id,
                 provider = %target.provider,
                 model = %target.model,
                 status = answered,
@@ -160,9 +99,119 @@ pub(super) async fn attempt(
     }
 }
 
-fn count(gateway: &Gateway, provider: &crate::ids::ProviderId, status: &str) {
+fn count(gateway: &Gateway, provider: &ProviderId, status: &str) {
     let labels = [("provider", provider.to_string()), ("status", status.to_owned())];
     gateway.metrics.upstream_requests.get_or_create(&labels).inc();
+}
+
+/// The request for a target; in short words why there is none.
+async fn outgoing(
+    gateway: &Gateway,
+    live: &Live,
+    sendable: &Sendable<'_>,
+    target: &TargetId,
+) -> Result<Outgoing, String> {
+    match way(live, sendable.call.dialect, target) {
+        Some(Way::Same(spoken)) => Ok(same(gateway, sendable, target, spoken)),
+        Some(Way::Through(spoken)) => {
+            let rendered = rendered(sendable.interpreted, spoken.dialect, target).await?;
+            Ok(translated(gateway, sendable, target, spoken, rendered))
+        }
+        // A reload may have changed what the provider speaks.
+        None => Err(format!("it does not speak {}", sendable.call.dialect)),
+    }
+}
+
+/// The client's own bytes, but for what must be changed.
+fn same(gateway: &Gateway, sendable: &Sendable<'_>, target: &TargetId, spoken: &Spoken) -> Outgoing {
+    let Sendable { request, call, .. } = sendable;
+    let changes = Changes {
+        model: Some(target.model.as_str()),
+        include_usage: call.stream && matches!(call.dialect, Dialect::Chat | Dialect::Completions),
+    };
+    let path = spoken.path_of(target.model.as_str(), call.stream);
+    let query = query_for_provider(request.query.as_deref());
+    Outgoing {
+        request: UpstreamRequest {
+            method: Method::POST,
+            path_and_query: path_and_query(&path, query.as_deref()),
+            auth: spoken.auth,
+            headers: forwardable(&request.headers, &gateway.hop),
+            body: RequestBody::Whole(patch(&request.body, call, &changes)),
+        },
+        listener: Listener {
+            spoken: call.dialect,
+            client: call.dialect,
+            stream: call.stream,
+            framing: request.asked.framing,
+            scene: None,
+            losses: Losses::default(),
+        },
+    }
+}
+
+/// Writes the request in the target's dialect, off the async threads where that takes long.
+async fn rendered(
+    interpreted: &Arc<Interpreted>,
+    to: Dialect,
+    target: &TargetId,
+) -> Result<Rendered, String> {
+    let rendered = if interpreted.bytes() <= INLINE_BYTES_MAX {
+        interpreted.render(to, target.model.as_str())
+    } else {
+        let (interpreted, model) = (Arc::clone(interpreted), target.model.clone());
+        let work = beside(move || interpreted.render(to, model.as_str()));
+        work.await.map_err(|_| "it could not be translated".to_owned())?
+    };
+    rendered.map_err(|unfit| unfit.to_string())
+}
+
+fn translated(
+    gateway: &Gateway,
+    sendable: &Sendable<'_>,
+    target: &TargetId,
+    spoken: &Spoken,
+    rendered: Rendered,
+) -> Outgoing {
+    let Sendable { request, call, .. } = sendable;
+    let mut headers = forwardable_translated(&request.headers, &gateway.hop);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let accept = if call.stream { "text/event-stream" } else { "application/json" };
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    let path = spoken.path_of(target.model.as_str(), call.stream);
+    // Events can be told apart while they come; the array that Gemini sends without this, too, but not as easily.
+    let query = (call.stream && spoken.dialect == Dialect::Gemini).then_some("alt=sse");
+    let scene = Scene {
+        id: plain_id(request.id.as_str()),
+        created: gateway.clock.wall().0 / 1_000,
+        model: call.model.to_string(),
+        free_text_tools: rendered.free_text_tools,
+        wants_usage: call.wants_usage,
+        json_array: request.asked.framing == Framing::JsonArray,
+    };
+    Outgoing {
+        request: UpstreamRequest {
+            method: Method::POST,
+            path_and_query: path_and_query(&path, query),
+            auth: spoken.auth,
+            headers,
+            body: RequestBody::Whole(rendered.body),
+        },
+        listener: Listener {
+            spoken: spoken.dialect,
+            client: call.dialect,
+            stream: call.stream,
+            framing: Framing::Sse,
+            scene: Some(scene),
+            losses: rendered.losses,
+        },
+    }
+}
+
+/// The letters and digits of a request's name, which may be the client's own.
+fn plain_id(id: &str) -> String {
+    const LENGTH_MAX: usize = 40;
+    id.chars().filter(char::is_ascii_alphanumeric).take(LENGTH_MAX).collect()
 }
 
 pub(super) fn path_and_query(path: &str, query: Option<&str>) -> String {
@@ -170,133 +219,4 @@ pub(super) fn path_and_query(path: &str, query: Option<&str>) -> String {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     }
-}
-
-fn failed(failure: &Failure) -> Failed {
-    let (outcome, spent) = match failure.kind {
-        FailureKind::TimedOut | FailureKind::Idle => (Outcome::TimedOut, Spent::Unknown),
-        // Nothing was sent: the target is not to blame.
-        FailureKind::Path | FailureKind::ClientBody => (Outcome::Rejected, Spent::Nothing),
-        FailureKind::Dns | FailureKind::Connect | FailureKind::Tls => (Outcome::Unreachable, Spent::Nothing),
-        FailureKind::Local => (Outcome::Unsent, Spent::Nothing),
-        FailureKind::Reset | FailureKind::Protocol => (Outcome::Unreachable, Spent::Unknown),
-    };
-    Failed { outcome, spent, answer: None }
-}
-
-/// Tells an answer that has begun from one that is a failure, be it by its status or by its first event.
-async fn judged(gateway: &Gateway, call: &Call, reply: Reply, sent: Moment) -> Result<Begun, Failed> {
-    if !reply.status.is_success() {
-        return Err(refused(gateway, reply).await);
-    }
-    // Encoded, against what was asked for, it cannot be read: then it passes through as it is.
-    let events = call.stream && is_event_stream(&reply.headers) && !is_encoded(&reply.headers);
-    if !events {
-        let Reply { status, headers, body } = reply;
-        return Ok(Begun { sent, status, headers: for_client(&headers), body, kind: BegunKind::Plain });
-    }
-    first_event(call.dialect, reply, sent).await
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-/// Reads an error body, bounded, and judges it.
-async fn refused(gateway: &Gateway, reply: Reply) -> Failed {
-    let Reply { status, headers, mut body } = reply;
-    let mut bytes = Vec::new();
-    while let Some(Ok(chunk)) = body.next().await {
-        let room = ERROR_BODY_MAX - bytes.len();
-        bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if bytes.len() == ERROR_BODY_MAX {
-            break;
-        }
-    }
-    let error = ProviderError::read(&bytes);
-    let wait = retry_after(&headers, &String::from_utf8_lossy(&bytes), gateway.clock.wall());
-    let outcome = judge(status, &facts(&error), error.retry_delay.or(wait));
-    let answer = GivenBack { status, headers: for_client(&headers), body: bytes.into() };
-    Failed { outcome, spent: Spent::Request, answer: Some(answer) }
-}
-
-fn facts(error: &ProviderError) -> ErrorFacts<'_> {
-    ErrorFacts {
-        message: &error.message,
-        kind: error.kind.as_deref(),
-        code: error.code.as_deref(),
-        daily: error.daily,
-    }
-}
-
-/// Waits for the first event that says something. Until then the client has seen nothing, so that a
-/// stream that fails at once can still be served by somebody else. Noise without end is not waited out.
-async fn first_event(dialect: Dialect, reply: Reply, sent: Moment) -> Result<Begun, Failed> {
-    let Reply { status, headers, mut body } = reply;
-    let (mut decoder, mut tally) = (SseDecoder::new(EVENT_MAX), Tally::new(dialect));
-    let (mut read, mut held) = (Vec::new(), 0);
-    loop {
-        while let Some(frame) = decoder.next() {
-            held += frame.raw().len();
-            let seen = see(&mut tally, &frame);
-            if seen == Seen::Error {
-                return Err(failed_in_stream(&frame));
-            }
-            let says_something = has_data(&frame);
-            read.push((frame, seen));
-            if says_something || held > NOISE_MAX {
-                // The frames that the same chunk still holds are read by the relay.
-                let kind = BegunKind::Events { decoder, tally, read };
-                return Ok(Begun { sent, status, headers: for_client(&headers), body, kind });
-            }
-        }
-        match body.next().await {
-            Some(Ok(chunk)) => decoder.push(chunk),
-            Some(Err(failure)) => return Err(failed(&failure)),
-            None => {
-                let outcome = Outcome::ServerError { retry_after: None };
-                return Err(Failed { outcome, spent: Spent::Request, answer: None });
-            }
-        }
-    }
-}
-
-/// Counts a frame.
-pub(super) fn see(tally: &mut Tally, frame: &Frame) -> Seen {
-    frame_data(frame).map_or(Seen::Other, |data| tally.on_event(data))
-}
-
-fn frame_data(frame: &Frame) -> Option<&Bytes> {
-    match frame {
-        Frame::Event(event) => event.data.as_ref(),
-        Frame::Oversized(_) => None,
-    }
-}
-
-/// Comments and blank lines are no events; a piece of an oversized event is a part of one.
-fn has_data(frame: &Frame) -> bool {
-    matches!(frame, Frame::Oversized(_)) || frame_data(frame).is_some()
-}
-
-fn failed_in_stream(frame: &Frame) -> Failed {
-    let error = frame_data(frame).map(|data| ProviderError::read(data)).unwrap_or_default();
-    // The status was already 200, so the words alone tell; without known words it is a server's error.
-    let status = if error.kind.as_deref() == Some("rate_limit_exceeded")
-        || error.code.as_deref() == Some("rate_limit_exceeded")
-        || error.code.as_deref() == Some("429")
-    {
-        StatusCode::TOO_MANY_REQUESTS
-    } else {
-        StatusCode::INTERNAL_SERVER_ERROR
-    };
-    let wait =
-        error.retry_delay.or_else(|| retry_after(&HeaderMap::new(), &error.message, Default::default()));
-    Failed { outcome: judge(status, &facts(&error), wait), spent: Spent::Request, answer: None }
 }

@@ -3,12 +3,16 @@
 //! Every refusal says when to come back, in the headers that the official SDKs obey and in words.
 //! Invariant: nothing here quotes a body, a key or a URL.
 
+use super::Request;
 use super::answer::{Answer, AnswerBody};
+use super::headers::show_skipped;
+use super::ways::Skipped;
 use crate::admission::{Refusal, TooLarge, Why};
+use crate::dialect::{Dialect, Family};
 use crate::units::Moment;
 use crate::wire::{BadCall, ErrorBody};
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{HeaderName, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use std::time::Duration;
 
 /// A wait that the official SDKs still obey. They discard a longer one and come back after half a second
@@ -17,6 +21,9 @@ pub(super) const OBEYED_MAX: Duration = Duration::from_secs(60);
 
 /// The header that the official SDKs obey before any rule of their own.
 pub(super) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// What Codex says of itself in every request.
+const AGENT: HeaderName = HeaderName::from_static("originator");
 
 /// What is said where room comes when another exchange ends, which nobody can foretell. Nothing would bring
 /// the client back at once, again and again.
@@ -44,6 +51,9 @@ pub enum Fault {
         /// Names that are much like it.
         suggestions: Vec<String>,
     },
+    /// No target's dialect has words for what is asked.
+    #[error("no target can be told what is asked")]
+    Unfit(Vec<Skipped>),
     /// The desk has no room.
     #[error("no room")]
     Refused(Refusal),
@@ -85,6 +95,29 @@ struct Words {
 }
 
 impl Words {
+    fn error(&self) -> ErrorBody<'_> {
+        ErrorBody {
+            status: self.status,
+            message: &self.message,
+            kind: self.kind,
+            param: self.param,
+            code: self.code,
+            wait: self.wait,
+        }
+    }
+
+    /// Says when to come back, in the headers that the official SDKs obey.
+    fn put_retry(&self, headers: &mut HeaderMap) {
+        if let Some(wait) = self.wait {
+            headers.insert(RETRY_AFTER, whole_seconds(wait).into());
+            let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
+            headers.insert(HeaderName::from_static("retry-after-ms"), millis.into());
+        }
+        if self.hopeless || self.wait.is_some_and(|wait| wait > OBEYED_MAX) {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+    }
+
     fn plain(status: StatusCode, kind: &'static str, message: String) -> Words {
         Words { status, kind, code: None, param: None, message, wait: None, hopeless: false }
     }
@@ -96,6 +129,7 @@ impl Fault {
         match self {
             Fault::BadCall(_) | Fault::BadHeader { .. } => "bad_request",
             Fault::UnknownModel { .. } => "unknown_model",
+            Fault::Unfit(_) => "unfit",
             Fault::Refused(refusal) => match refusal.why {
                 Why::QueueFull => "queue_full",
                 Why::Deadline => "deadline",
@@ -111,23 +145,29 @@ impl Fault {
         }
     }
 
-    /// The answer in OpenAI's shape.
-    pub fn answer(&self, now: Moment) -> Answer {
+    /// The answer in the shape of a client's family.
+    pub fn answer(&self, now: Moment, family: Family) -> Answer {
         let words = self.words(now);
-        let body =
-            ErrorBody { message: &words.message, kind: words.kind, param: words.param, code: words.code };
-        let mut answer = Response::new(AnswerBody::whole(body.to_json()));
-        *answer.status_mut() = words.status;
+        let error = words.error();
+        let mut answer = Response::new(AnswerBody::whole(error.to_json(family)));
+        *answer.status_mut() = error.status_in(family);
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(wait) = words.wait {
-            headers.insert(RETRY_AFTER, whole_seconds(wait).into());
-            let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
-            headers.insert(HeaderName::from_static("retry-after-ms"), millis.into());
+        words.put_retry(headers);
+        answer
+    }
+
+    /// The answer to a call. Agents that speak responses (Codex) give up on a 429, but wait as long as a failed
+    /// stream tells them to; so they get what may pass by itself as such a stream.
+    pub(super) fn answer_to(&self, request: &Request, now: Moment) -> Answer {
+        let words = self.words(now);
+        let reads_streams =
+            request.asked.dialect == Dialect::Responses && request.headers.contains_key(AGENT);
+        if !reads_streams || words.wait.is_none() || words.hopeless {
+            return self.answer(now, request.asked.dialect.family());
         }
-        if words.hopeless || words.wait.is_some_and(|wait| wait > OBEYED_MAX) {
-            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-        }
+        let mut answer = Response::new(AnswerBody::whole(words.error().to_failed_responses_stream()));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         answer
     }
 
@@ -147,6 +187,11 @@ impl Fault {
                 code: Some("model_not_found"),
                 param: Some("model"),
                 ..plain(StatusCode::NOT_FOUND, invalid, unknown_model(model, suggestions))
+            },
+            Fault::Unfit(skipped) => Words {
+                code: Some("unsupported_by_every_target"),
+                hopeless: true,
+                ..plain(StatusCode::BAD_REQUEST, invalid, unfit(skipped))
             },
             Fault::Refused(refusal) => refused(refusal, now),
             Fault::AllSick { until } => {
@@ -198,6 +243,11 @@ fn unknown_model(model: &str, suggestions: &[String]) -> String {
         some => format!("Did you mean {}? GET /v1/models lists what there is.", some.join(" or ")),
     };
     format!("No provider serves the model `{model}`. {hint}")
+}
+
+fn unfit(skipped: &[Skipped]) -> String {
+    let shown = show_skipped(skipped);
+    format!("No provider of this model can be told what this request asks: {shown}.")
 }
 
 fn refused(refusal: &Refusal, now: Moment) -> Words {
@@ -273,7 +323,7 @@ mod tests {
 
     /// Status, retry headers and body, a line each.
     async fn check(fault: Fault, expected: &[&str]) {
-        let (head, body) = fault.answer(at(10.0)).into_parts();
+        let (head, body) = fault.answer(at(10.0), Family::OpenAi).into_parts();
         let mut told = vec![head.status.as_u16().to_string()];
         for name in ["retry-after", "retry-after-ms", "x-should-retry"] {
             if let Some(value) = head.headers.get(name) {
@@ -303,7 +353,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_another_to_end_is_not_sent_back_at_once() {
         let (head, _) = Fault::Refused(Refusal { why: Why::QueueFull, until: Some(at(10.0)) })
-            .answer(at(10.0))
+            .answer(at(10.0), Family::OpenAi)
             .into_parts();
         assert_eq!(head.headers["retry-after"], "1");
         assert_eq!(head.headers["retry-after-ms"], "1000");
@@ -312,7 +362,7 @@ mod tests {
     #[tokio::test]
     async fn a_wait_that_the_sdks_would_not_obey_tells_them_not_to_retry() {
         let refusal = Refusal { why: Why::Deadline, until: Some(at(90.0)) };
-        let (head, _) = Fault::Refused(refusal).answer(at(10.0)).into_parts();
+        let (head, _) = Fault::Refused(refusal).answer(at(10.0), Family::OpenAi).into_parts();
         assert_eq!(head.headers["retry-after"], "80");
         assert_eq!(head.headers["x-should-retry"], "false");
     }

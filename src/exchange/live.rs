@@ -2,7 +2,8 @@
 //! that it began with.
 
 use super::settings::{ExchangeSettings, Provider};
-use crate::admission::{Limits, Priority};
+use crate::admission::{Counting, Limits, Priority};
+use crate::dialect::Family;
 use crate::ids::{ModelName, ProviderId, TargetId};
 use crate::routing::{BreakerPolicy, Catalogue, CatalogueProvider};
 use crate::upstream::{BuildError, Upstream};
@@ -27,6 +28,8 @@ pub(super) struct Live {
     pub(super) catalogue: Catalogue,
     pub(super) priorities: HashMap<ModelName, Priority>,
     upstreams: HashMap<ProviderId, Arc<Upstream>>,
+    /// Where each provider stands among the settings.
+    places: HashMap<ProviderId, usize>,
 }
 
 impl Live {
@@ -56,7 +59,19 @@ impl Live {
         let catalogue =
             Catalogue::new(routes.collect(), providers.collect(), settings.default_provider.clone());
         let priorities = settings.routes.iter().map(|route| (route.name.clone(), route.priority)).collect();
-        Ok(Live { catalogue, priorities, upstreams, settings })
+        let places = settings.providers.iter().enumerate();
+        let places = places.map(|(place, provider)| (provider.id.clone(), place)).collect();
+        Ok(Live { catalogue, priorities, upstreams, places, settings })
+    }
+
+    /// The settings of a provider.
+    pub(super) fn provider(&self, id: &ProviderId) -> Option<&Provider> {
+        self.settings.providers.get(*self.places.get(id)?)
+    }
+
+    /// What a provider charges against its limits.
+    pub(super) fn counting(&self, id: &ProviderId) -> Counting {
+        self.provider(id).map(|provider| provider.counting).unwrap_or_default()
     }
 
     /// The door to a provider.
@@ -72,13 +87,21 @@ impl Live {
             || self.settings.providers.iter().any(listed)
     }
 
-    /// Where unread paths go: the default provider, else the only one.
-    pub(super) fn default_provider(&self) -> Option<&ProviderId> {
-        match (&self.settings.default_provider, self.settings.providers.as_slice()) {
+    /// Where unread paths go: the default provider, else the only one. Paths that only one family has go there
+    /// only if it speaks that family's dialects, else to the first provider that does.
+    pub(super) fn provider_of_paths(&self, family: Option<Family>) -> Option<&ProviderId> {
+        let default = match (&self.settings.default_provider, self.settings.providers.as_slice()) {
             (Some(provider), _) => Some(provider),
             (None, [only]) => Some(&only.id),
             (None, _) => None,
-        }
+        };
+        let Some(family) = family else { return default };
+        let speaks = |provider: &Provider| {
+            provider.upstream.spoken.iter().any(|spoken| spoken.dialect.family() == family)
+        };
+        let fitting = default.filter(|id| self.provider(id).is_some_and(speaks));
+        let first = || self.settings.providers.iter().find(|provider| speaks(provider));
+        fitting.or_else(|| first().map(|provider| &provider.id)).or(default)
     }
 
     /// What the desk needs to know.

@@ -8,10 +8,13 @@ mod account;
 mod answer;
 mod appraise;
 mod attempt;
+mod beginning;
+mod count;
 mod fault;
 mod gateway;
 mod headers;
 mod health;
+mod interpreter;
 mod live;
 mod models;
 mod passthrough;
@@ -20,6 +23,7 @@ mod router;
 mod settings;
 mod turnstile;
 mod view;
+mod ways;
 
 pub use answer::{Answer, AnswerBody};
 pub use fault::Fault;
@@ -29,19 +33,22 @@ pub use passthrough::PassRequest;
 pub use relay::Relay;
 pub use settings::{ExchangeSettings, Provider, Route};
 pub use turnstile::{Reservation, Turnstile};
+pub use ways::Skipped;
 
 // The words in which the server speaks to the exchange.
 pub use crate::upstream::{Hop, RequestBody};
 pub use crate::wire::{Asked, ErrorBody, Surface, percent_decoded, recognise};
 
-use crate::admission::{Ask, Cost};
+use crate::admission::{Ask, Cost, Counting};
 use crate::dialect::Dialect;
 use crate::ids::{RequestId, TargetId};
 use crate::routing::{Next, Outcome, Window};
 use crate::units::Moment;
+use crate::wire::{Call, Framing};
 use account::Account;
 use appraise::Appraised;
-use attempt::{Attempted, Begun, BegunKind, Failed, Sendable, Spent, attempt};
+use attempt::{Attempted, Sendable, attempt};
+use beginning::{Begun, BegunKind, Failed, Spent};
 use bytes::Bytes;
 use http::HeaderMap;
 use live::Live;
@@ -96,29 +103,40 @@ impl Gateway {
     /// The way of a request.
     async fn exchange(self: &Arc<Self>, request: &Request, trace: &mut Trace) -> Result<Answer, Fault> {
         let live = self.live.load_full();
-        let Appraised { call, found, cost } = self.appraise(&live, request).await?;
+        let Appraised { call, found, skipped, cost, interpreted } = self.appraise(&live, request).await?;
         trace.estimated = Some(cost);
+        trace.skipped = skipped;
+        if found.targets.is_empty() {
+            return Err(Fault::Unfit(trace.skipped.clone()));
+        }
         let priority = router::priority(&live, &found, &request.headers)?;
-        let sendable = Sendable {
-            id: &request.id,
-            call: &call,
-            query: request.query.as_deref(),
-            headers: &request.headers,
-            body: &request.body,
-        };
+        let sendable = Sendable { request, call: &call, interpreted: &interpreted };
         let mut course = Course::new(&live, found, cost, priority, self.clock.now());
         loop {
-            let ask = course.ask(self, self.clock.now())?;
+            let ask = course.ask(self, &live, self.clock.now())?;
             let mut reservation = self.wait_for_room(ask, trace).await?;
             self.granted(&course, &reservation, trace);
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {
-                    let account = self.open_account(request, call.dialect, &begun, reservation, trace);
-                    return Ok(answer_with(*begun, account, call.stream && !call.wants_usage, trace));
+                    trace.begun(call.dialect, &begun);
+                    let counting = live.counting(&reservation.target().provider);
+                    let account = self.open_account(request, counting, &begun, reservation, trace);
+                    let hide_usage = hides_usage(&call, &begun);
+                    return Ok(answer_with(*begun, account, hide_usage, request.asked.framing, trace));
                 }
                 Attempted::FellSick => {
                     trace.attempts -= 1;
                     reservation.give_back();
+                }
+                Attempted::Unfit(why) => {
+                    trace.attempts -= 1;
+                    let target = reservation.target().clone();
+                    trace.skipped.push(Skipped { target, why });
+                    let failed = Failed::unsent(Outcome::Unfit);
+                    if let Some(answer) = self.after_failure(&mut course, failed, reservation, trace).await? {
+                        self.gave_back(request, &answer, trace);
+                        return Ok(answer);
+                    }
                 }
                 Attempted::Failed(failed) => {
                     if let Some(answer) = self.after_failure(&mut course, failed, reservation, trace).await? {
@@ -163,18 +181,27 @@ impl Gateway {
         let next = course.plan.on(&target, &failed.outcome, now, fastrand::f64());
         trace.last_failure = Some((failed.outcome, target));
         match next {
-            Next::WaitForRoom | Next::MoveOn => Ok(None),
+            Next::WaitForRoom | Next::MoveOn => {
+                course.refusal = failed.answer.or(course.refusal.take());
+                Ok(None)
+            }
             Next::RetryAt(moment) => {
                 self.clock.sleep_until(moment).await;
                 Ok(None)
             }
-            Next::Done | Next::GiveBack | Next::Exhausted => match failed.answer {
-                Some(answer) => Ok(Some(headers::given_back(answer, trace))),
-                None => Err(Fault::NoAnswer {
-                    timed_out: failed.outcome == Outcome::TimedOut,
-                    attempts: trace.attempts,
-                }),
-            },
+            Next::Done | Next::GiveBack | Next::Exhausted => {
+                let is_unfit = failed.outcome == Outcome::Unfit;
+                // Who could not even be asked has no say in what the client is told of those who were.
+                let earlier = course.refusal.take().filter(|_| is_unfit);
+                match failed.answer.or(earlier) {
+                    Some(answer) => Ok(Some(headers::given_back(answer, trace))),
+                    None if is_unfit && trace.attempts == 0 => Err(Fault::Unfit(trace.skipped.clone())),
+                    None => Err(Fault::NoAnswer {
+                        timed_out: failed.outcome == Outcome::TimedOut,
+                        attempts: trace.attempts,
+                    }),
+                }
+            }
         }
     }
 
@@ -200,7 +227,7 @@ impl Gateway {
     fn open_account(
         self: &Arc<Self>,
         request: &Request,
-        dialect: Dialect,
+        counting: Counting,
         begun: &Begun,
         reservation: Reservation,
         trace: &Trace,
@@ -208,10 +235,11 @@ impl Gateway {
         Account {
             gateway: Arc::clone(self),
             id: request.id.clone(),
-            dialect,
+            dialect: request.asked.dialect,
             stream: matches!(begun.kind, BegunKind::Events { .. }),
             target: reservation.target().clone(),
             estimate: trace.estimated.unwrap_or_default(),
+            counting,
             attempts: trace.attempts,
             waited: trace.waited,
             arrived: request.arrived,
@@ -241,7 +269,7 @@ impl Gateway {
 
     /// Turns a fault into an answer, counted and logged.
     fn refuse(&self, request: &Request, fault: &Fault, trace: &Trace) -> Answer {
-        let mut answer = fault.answer(self.clock.now());
+        let mut answer = fault.answer_to(request, self.clock.now());
         headers::tell(answer.headers_mut(), trace);
         let status = answer.status().as_u16();
         self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
@@ -271,9 +299,21 @@ struct Trace {
     last_failure: Option<(Outcome, TargetId)>,
     /// How many 429s there were.
     refusals: u32,
+    /// Targets that could not be told what is asked.
+    skipped: Vec<Skipped>,
+    /// The client's dialect and the target's, where they differ.
+    translated: Option<(Dialect, Dialect)>,
+    /// What the translation could not carry.
+    dropped: Option<String>,
 }
 
 impl Trace {
+    /// An answer has begun.
+    fn begun(&mut self, client: Dialect, begun: &Begun) {
+        self.translated = begun.translated_from.map(|spoken| (client, spoken));
+        self.dropped = begun.losses.show();
+    }
+
     /// How long to leave a provider in peace after one more 429.
     fn wait_after_refusal(&mut self, said: Option<Duration>, window: Window) -> Duration {
         let unsaid = if window == Window::Day { UNSAID_DAY_WAIT } else { UNSAID_WAIT };
@@ -287,11 +327,17 @@ impl Trace {
     }
 }
 
-fn answer_with(begun: Begun, account: Account, hide_usage: bool, trace: &Trace) -> Answer {
+/// Whether the client must not see a usage that only we asked for.
+fn hides_usage(call: &Call, begun: &Begun) -> bool {
+    let asked_for = matches!(call.dialect, Dialect::Chat | Dialect::Completions) && call.stream;
+    asked_for && !call.wants_usage && begun.translated_from.is_none()
+}
+
+fn answer_with(begun: Begun, account: Account, hide_usage: bool, framing: Framing, trace: &Trace) -> Answer {
     let mut answer = Answer::new(AnswerBody::whole(Bytes::new()));
     *answer.status_mut() = begun.status;
     *answer.headers_mut() = headers::begun(&begun, trace);
-    *answer.body_mut() = AnswerBody::Relayed(Box::new(Relay::new(begun, account, hide_usage)));
+    *answer.body_mut() = AnswerBody::Relayed(Box::new(Relay::new(begun, account, hide_usage, framing)));
     answer
 }
 

@@ -3,8 +3,11 @@
 
 use super::attempt::path_and_query;
 use super::{Answer, AnswerBody, Fault, Gateway};
+use crate::dialect::Family;
 use crate::ids::RequestId;
-use crate::upstream::{FailureKind, RequestBody, UpstreamRequest, for_client, forwardable};
+use crate::upstream::{
+    FailureKind, RequestBody, UpstreamRequest, for_client, forwardable, query_for_provider,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::sync::Arc;
 
@@ -15,6 +18,8 @@ pub struct PassRequest {
     pub id: RequestId,
     /// Its method.
     pub method: Method,
+    /// Whose paths these are, where only one family has them.
+    pub family: Option<Family>,
     /// The path below the provider's base URL, with its leading slash.
     pub path: String,
     /// The query of its URL.
@@ -28,22 +33,27 @@ pub struct PassRequest {
 impl Gateway {
     /// Passes a request on, once: what it does is not known, so it is never tried again.
     pub async fn pass(&self, request: PassRequest) -> Answer {
+        let request_family = request.family.unwrap_or_default();
         match self.passed(request).await {
             Ok(answer) => answer,
             Err(fault) => {
                 self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
-                fault.answer(self.clock.now())
+                fault.answer(self.clock.now(), request_family)
             }
         }
     }
 
     async fn passed(&self, request: PassRequest) -> Result<Answer, Fault> {
         let live = self.live.load_full();
-        let provider = live.default_provider().ok_or(Fault::NoDefault)?;
+        let provider = live.provider_of_paths(request.family).ok_or(Fault::NoDefault)?;
         let upstream = live.upstream(provider).map(Arc::clone).ok_or(Fault::NoDefault)?;
         let sent = UpstreamRequest {
             method: request.method.clone(),
-            path_and_query: path_and_query(&request.path, request.query.as_deref()),
+            path_and_query: path_and_query(
+                &request.path,
+                query_for_provider(request.query.as_deref()).as_deref(),
+            ),
+            auth: None,
             headers: forwardable(&request.headers, &self.hop),
             body: request.body,
         };

@@ -5,9 +5,11 @@
 //! neither ever looks complete. When the relay is dropped its account is closed, however it ended.
 
 use super::account::{Account, Ending};
-use super::attempt::{Begun, BegunKind, EVENT_MAX, see};
+use super::beginning::{Begun, BegunKind, EVENT_MAX, frame_data, see};
+use super::interpreter::Interpreter;
+use crate::dialect::Dialect;
 use crate::upstream::{Failure, ReplyBody};
-use crate::wire::{ErrorBody, Frame, Seen, SseDecoder, Tally, UsageScan, strip_null_usage};
+use crate::wire::{ErrorBody, EventDecoder, Frame, Framing, Mark, Seen, Tally, UsageScan, strip_null_usage};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::header::CONTENT_LENGTH;
@@ -15,6 +17,8 @@ use http::{HeaderMap, StatusCode};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+
+const BROKEN: &str = "The provider's answer broke off before its end. What came before is incomplete.";
 
 /// An answer on its way.
 #[derive(Debug)]
@@ -28,27 +32,43 @@ pub struct Relay {
 
 #[derive(Debug)]
 enum Shape {
-    Events {
-        decoder: Option<SseDecoder>,
-        tally: Tally,
-        /// Whether the client did not ask for the usage that we asked for.
-        hide_usage: bool,
-        /// Whether a part of an event has gone out, whose rest has not.
-        mid_event: bool,
-    },
+    Events(Events),
     Plain {
         scan: UsageScan,
         /// Bytes that are still to come, where the provider has said how many.
         expected: Option<u64>,
     },
+    /// All of it was there from the start.
+    Whole,
+}
+
+/// How the events of a stream become the client's.
+#[derive(Debug)]
+struct Events {
+    decoder: Option<EventDecoder>,
+    framing: Framing,
+    tally: Tally,
+    /// Where the client speaks another dialect than the provider.
+    interpreter: Option<Box<Interpreter>>,
+    dialect: Dialect,
+    /// Whether the client did not ask for the usage that we asked for.
+    hide_usage: bool,
+    /// Whether a part of an event has gone out, whose rest has not.
+    mid_event: bool,
 }
 
 impl Relay {
     /// Relays what has begun.
-    pub(super) fn new(begun: Begun, mut account: Account, hide_usage: bool) -> Relay {
+    pub(super) fn new(begun: Begun, mut account: Account, hide_usage: bool, framing: Framing) -> Relay {
         let mut ready = VecDeque::new();
         let shape = match begun.kind {
-            BegunKind::Plain => {
+            BegunKind::Translated { bytes, usage } => {
+                account.first_byte();
+                account.close(Ending::Complete, usage);
+                ready.push_back(bytes);
+                Shape::Whole
+            }
+            BegunKind::Plain(_) => {
                 let expected = content_length(&begun.headers);
                 if expected == Some(0) || begun.status == StatusCode::NO_CONTENT {
                     // Nobody will ask for a body that is known to be empty.
@@ -56,14 +76,24 @@ impl Relay {
                 }
                 Shape::Plain { scan: UsageScan::new(), expected }
             }
-            BegunKind::Events { decoder, tally, read } => {
+            BegunKind::Events { decoder, tally, read, interpreter } => {
                 // The first event has come already, or the answer would not have begun.
                 account.first_byte();
-                ready.extend(read.iter().filter_map(|(frame, seen)| shown(frame, *seen, hide_usage)));
-                Shape::Events { decoder: Some(decoder), tally, hide_usage, mid_event: false }
+                let mut events = Events {
+                    decoder: Some(decoder),
+                    framing,
+                    tally,
+                    interpreter,
+                    dialect: account.dialect,
+                    hide_usage,
+                    mid_event: false,
+                };
+                ready.extend(read.iter().filter_map(|(frame, seen)| events.shown(frame, *seen)));
+                Shape::Events(events)
             }
         };
-        let mut relay = Relay { body: begun.body, shape, account, ready, over: false };
+        let over = matches!(shape, Shape::Whole);
+        let mut relay = Relay { body: begun.body, shape, account, ready, over };
         relay.drain_decoder();
         relay
     }
@@ -83,29 +113,30 @@ impl Relay {
                 }
                 self.ready.push_back(chunk);
             }
-            Shape::Events { decoder, .. } => {
-                if let Some(decoder) = decoder {
+            Shape::Events(events) => {
+                if let Some(decoder) = &mut events.decoder {
                     decoder.push(chunk);
                 }
                 self.drain_decoder();
             }
+            Shape::Whole => {}
         }
     }
 
     /// Makes every complete event ready, and notes what has been counted.
     fn drain_decoder(&mut self) {
-        let Shape::Events { decoder: Some(decoder), tally, hide_usage, mid_event } = &mut self.shape else {
-            return;
-        };
+        let Shape::Events(events) = &mut self.shape else { return };
+        let Some(mut decoder) = events.decoder.take() else { return };
         while let Some(frame) = decoder.next() {
-            let seen = see(tally, &frame);
-            *mid_event = matches!(frame, Frame::Oversized(_));
-            self.ready.extend(shown(&frame, seen, *hide_usage));
+            let seen = see(&mut events.tally, &frame);
+            events.mid_event = matches!(frame, Frame::Oversized(_));
+            self.ready.extend(events.shown(&frame, seen));
         }
-        self.account.counted(tally.output());
-        if tally.done() {
+        events.decoder = Some(decoder);
+        self.account.counted(events.tally.output());
+        if events.tally.done() {
             // Many clients hang up here and never ask for the end of the body.
-            self.account.close(ending(tally), tally.usage());
+            self.account.close(events.ending(), events.tally.usage());
         }
     }
 
@@ -113,44 +144,90 @@ impl Relay {
     fn end(&mut self, failure: Option<Failure>) -> Option<Failure> {
         self.over = true;
         match &mut self.shape {
-            Shape::Plain { scan, .. } => match failure {
-                None => {
-                    self.account.close(Ending::Complete, scan.usage());
-                    None
-                }
-                Some(failure) => {
-                    self.account.close(Ending::BrokeOff, scan.usage());
-                    Some(failure)
-                }
-            },
-            Shape::Events { decoder, tally, mid_event, hide_usage } => {
-                let rest = decoder.take().and_then(SseDecoder::finish);
-                let last = rest.filter(|_| failure.is_none() && !*mid_event).map(closed_events);
-                let last = last.unwrap_or_default().into_iter().map(|frame| (see(tally, &frame), frame));
-                let last: Vec<_> = last.collect();
-                let complete = failure.is_none() && (tally.finished() || tally.errored());
-                if complete {
-                    let last = last.iter().filter_map(|(seen, frame)| shown(frame, *seen, *hide_usage));
-                    self.ready.extend(last);
-                    self.account.close(ending(tally), tally.usage());
-                } else {
-                    self.ready.push_back(broken_stream(*mid_event));
-                    self.account.close(Ending::BrokeOff, tally.usage());
-                }
+            Shape::Plain { scan, .. } => {
+                let ending = if failure.is_none() { Ending::Complete } else { Ending::BrokeOff };
+                self.account.close(ending, scan.usage());
+                failure
+            }
+            Shape::Events(events) => {
+                let (last, ending) = events.end(failure.is_none());
+                self.ready.extend(last);
+                self.account.close(ending, events.tally.usage());
                 None
             }
+            Shape::Whole => None,
         }
     }
 }
 
-/// How a stream ended that the provider has ended.
-fn ending(tally: &Tally) -> Ending {
-    if tally.errored() { Ending::BrokeOff } else { Ending::Complete }
+impl Events {
+    /// The bytes of a frame that the client gets to see.
+    fn shown(&mut self, frame: &Frame, seen: Seen) -> Option<Bytes> {
+        if let Some(interpreter) = &mut self.interpreter {
+            return interpreter.hear(frame_data(frame)?);
+        }
+        match (self.hide_usage, seen) {
+            (false, _) | (true, Seen::Done | Seen::Error) => Some(frame.raw().clone()),
+            (true, Seen::UsageOnly) => None,
+            (true, Seen::Content | Seen::Other) => Some(match frame {
+                Frame::Event(event) => strip_null_usage(event),
+                Frame::Oversized(raw) => raw.clone(),
+            }),
+        }
+    }
+
+    /// The upstream has ended: what the client sees of that, and how it ended.
+    fn end(&mut self, cleanly: bool) -> (Vec<Bytes>, Ending) {
+        let rest = self.decoder.take().and_then(EventDecoder::finish);
+        let rest = rest.filter(|_| cleanly && !self.mid_event);
+        let last: Vec<_> = rest.map(|rest| closed_events(self.framing, rest)).unwrap_or_default();
+        let last: Vec<_> = last.into_iter().map(|frame| (see(&mut self.tally, &frame), frame)).collect();
+        let complete = cleanly && (self.tally.finished() || self.tally.errored());
+        let mut bytes = Vec::new();
+        if complete || self.interpreter.is_some() {
+            bytes.extend(last.iter().filter_map(|(seen, frame)| self.shown(frame, *seen)));
+        }
+        match &mut self.interpreter {
+            // It knows by itself whether what it has read was whole.
+            Some(interpreter) => bytes.extend(interpreter.finish(BROKEN)),
+            None if !complete => bytes.push(self.broken()),
+            None => {}
+        }
+        (bytes, if complete { self.ending() } else { Ending::BrokeOff })
+    }
+
+    /// How a stream ended that the provider has ended.
+    fn ending(&self) -> Ending {
+        if self.tally.errored() { Ending::BrokeOff } else { Ending::Complete }
+    }
+
+    /// What a client sees in the place of the end that never came. An event of which a part has gone out
+    /// already is closed first.
+    fn broken(&self) -> Bytes {
+        let error = ErrorBody {
+            status: StatusCode::BAD_GATEWAY,
+            message: BROKEN,
+            kind: "api_error",
+            param: None,
+            code: Some("stream_broken"),
+            wait: None,
+        };
+        let event = error.to_event(self.dialect, self.framing, &self.mark());
+        let between = self.mid_event && self.framing == Framing::Sse;
+        if between { [b"\n\n", event.as_ref()].concat().into() } else { event }
+    }
+
+    fn mark(&self) -> Mark {
+        self.tally.mark()
+    }
 }
 
 /// The end of a stream from a server that leaves the blank line behind its last event out, with that line.
-fn closed_events(rest: Bytes) -> Vec<Frame> {
-    let mut decoder = SseDecoder::new(EVENT_MAX);
+fn closed_events(framing: Framing, rest: Bytes) -> Vec<Frame> {
+    if framing == Framing::JsonArray {
+        return vec![Frame::Oversized(rest)];
+    }
+    let mut decoder = EventDecoder::new(framing, EVENT_MAX);
     decoder.push(rest);
     decoder.push(Bytes::from_static(b"\n\n"));
     std::iter::from_fn(|| decoder.next()).collect()
@@ -158,31 +235,6 @@ fn closed_events(rest: Bytes) -> Vec<Frame> {
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// The bytes of a frame that the client gets to see.
-fn shown(frame: &Frame, seen: Seen, hide_usage: bool) -> Option<Bytes> {
-    match (hide_usage, seen) {
-        (false, _) | (true, Seen::Done | Seen::Error) => Some(frame.raw().clone()),
-        (true, Seen::UsageOnly) => None,
-        (true, Seen::Content | Seen::Other) => Some(match frame {
-            Frame::Event(event) => strip_null_usage(event),
-            Frame::Oversized(raw) => raw.clone(),
-        }),
-    }
-}
-
-/// What a client sees in the place of the end that never came. An event of which a part has gone out
-/// already is closed first.
-fn broken_stream(mid_event: bool) -> Bytes {
-    let error = ErrorBody {
-        message: "The provider's answer broke off before its end. What came before is incomplete.",
-        kind: "api_error",
-        param: None,
-        code: Some("stream_broken"),
-    };
-    let event = error.to_event();
-    if mid_event { [b"\n\n", event.as_ref()].concat().into() } else { event }
 }
 
 impl Stream for Relay {
@@ -216,7 +268,8 @@ impl Drop for Relay {
     fn drop(&mut self) {
         let usage = match &self.shape {
             Shape::Plain { scan, .. } => scan.usage(),
-            Shape::Events { tally, .. } => tally.usage(),
+            Shape::Events(events) => events.tally.usage(),
+            Shape::Whole => None,
         };
         self.account.close(Ending::ClientLeft, usage);
     }

@@ -1,12 +1,13 @@
 //! Who may serve an exchange: the plan, with sick targets left out, and what it asks of the desk.
 
 use super::Gateway;
+use super::beginning::GivenBack;
 use super::fault::Fault;
 use super::live::Live;
 use crate::admission::{Ask, Choice, Cost, Priority};
 use crate::ids::{ModelName, TargetId};
 use crate::routing::{Found, Plan};
-use crate::units::Moment;
+use crate::units::{Moment, Tokens};
 use http::HeaderMap;
 
 /// The header with which a client names its class.
@@ -20,6 +21,10 @@ const SHOWN_NAME_MAX: usize = 80;
 pub(super) struct Course {
     pub(super) plan: Plan,
     cost: Cost,
+    /// Held of output that counts only as it is produced.
+    output_guess: Tokens,
+    /// The last refusal of a provider that could be given back.
+    pub(super) refusal: Option<GivenBack>,
     pub(super) priority: Priority,
     pub(super) entered: Moment,
     patient_until: Moment,
@@ -54,6 +59,8 @@ impl Course {
         Course {
             plan: Plan::new(found.targets, live.settings.retry, deadline),
             cost,
+            output_guess: Tokens(u64::from(live.settings.output_guess)),
+            refusal: None,
             priority,
             entered,
             patient_until: entered + queue.patience,
@@ -62,10 +69,13 @@ impl Course {
     }
 
     /// What to ask of the desk: all targets of the plan that are not known to be sick.
-    pub(super) fn ask(&self, gateway: &Gateway, now: Moment) -> Result<Ask, Fault> {
+    pub(super) fn ask(&self, gateway: &Gateway, live: &Live, now: Moment) -> Result<Ask, Fault> {
         let targets =
             gateway.health.well(self.plan.remaining(), now).map_err(|until| Fault::AllSick { until })?;
-        let choice = |target: TargetId| Choice { target, cost: self.cost };
+        let choice = |target: TargetId| {
+            let cost = live.counting(&target.provider).reserved(self.cost, self.output_guess);
+            Choice { target, cost }
+        };
         Ok(Ask {
             choices: targets.into_iter().map(choice).collect(),
             priority: self.priority,

@@ -52,6 +52,8 @@ pub enum Outcome {
     /// The account may not do this: permission, region, a model without any allowance. Or the configuration
     /// cannot be meant: a redirect, a circle of gateways.
     Forbidden,
+    /// The target's dialect cannot say what is asked. Nothing was sent.
+    Unfit,
     /// The client's own fault; the answer goes back unchanged, because clients act on its wording.
     Rejected,
 }
@@ -225,6 +227,7 @@ impl Outcome {
             | Outcome::OutOfMoney
             | Outcome::ModelMissing
             | Outcome::Forbidden
+            | Outcome::Unfit
             | Outcome::Rejected => Verdict::Neutral,
         }
     }
@@ -246,13 +249,14 @@ impl Outcome {
             Outcome::OutOfMoney => "out_of_money",
             Outcome::ModelMissing => "model_missing",
             Outcome::Forbidden => "forbidden",
+            Outcome::Unfit => "unfit",
             Outcome::Rejected => "rejected",
         }
     }
 
     /// Whether there is an answer of the provider that could go back to the client.
     pub const fn has_answer(&self) -> bool {
-        !matches!(self, Outcome::Unreachable | Outcome::Unsent | Outcome::TimedOut)
+        !matches!(self, Outcome::Unreachable | Outcome::Unsent | Outcome::TimedOut | Outcome::Unfit)
     }
 }
 

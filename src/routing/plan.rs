@@ -82,7 +82,7 @@ impl Plan {
         if self.end.is_some() { &[] } else { &self.targets }
     }
 
-    /// Attempts that have ended, 429s not counted.
+    /// Attempts that have ended; 429s and what was never sent are not counted.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -92,7 +92,7 @@ impl Plan {
         if let Some(end) = self.end {
             return end;
         }
-        if !matches!(outcome, Outcome::RateLimited { .. }) {
+        if !matches!(outcome, Outcome::RateLimited { .. } | Outcome::Unfit) {
             self.attempts += 1;
         }
         let next = match *outcome {
@@ -104,6 +104,7 @@ impl Plan {
             Outcome::RateLimited { window: Window::Day, .. }
             | Outcome::TooLarge
             | Outcome::ModelMissing
+            | Outcome::Unfit
             | Outcome::Forbidden => {
                 self.strike(|other| other == target);
                 self.go_on(outcome, now, random)

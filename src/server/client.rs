@@ -3,6 +3,7 @@
 use super::bodies::{Bodies, Held};
 use super::rejection::Rejection;
 use crate::clock::Clock;
+use crate::dialect::Family;
 use crate::ids::RequestId;
 use crate::server::ServerSettings;
 use crate::units::Moment;
@@ -28,6 +29,19 @@ pub(super) fn request_id(headers: &HeaderMap) -> RequestId {
     match headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(usable) {
         Some(id) => RequestId::from(id),
         None => RequestId::from(format!("req_{}", uuid::Uuid::now_v7().simple())),
+    }
+}
+
+/// Whose client this is, by what it asks for and by a header that Anthropic demands of every client.
+pub(super) fn family_of(path: &str, headers: &HeaderMap) -> Family {
+    if path.starts_with("/v1beta/") && !path.starts_with("/v1beta/openai/") {
+        Family::Gemini
+    } else if headers.contains_key("anthropic-version") || path.contains("/messages") {
+        Family::Anthropic
+    } else if path.contains(":generateContent") || path.contains(":streamGenerateContent") {
+        Family::Gemini
+    } else {
+        Family::OpenAi
     }
 }
 

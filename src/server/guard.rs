@@ -4,6 +4,7 @@
 //! Host must be ours, no request may come from a web page, and what comes must be small.
 
 use super::App;
+use super::client::family_of;
 use super::rejection::Rejection;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -21,11 +22,12 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Lets through what may come in.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let family = family_of(request.uri().path(), request.headers());
     match check(&app, &request) {
         Ok(()) => next.run(request).await,
         Err(rejection) => {
             tracing::debug!(reason = rejection.name(), "rejected");
-            rejection.answer(app.gateway.metrics())
+            rejection.answer(app.gateway.metrics(), family)
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Why a request is turned away before it becomes an exchange, in OpenAI's shape.
+//! Why a request is turned away before it becomes an exchange, in the shape of the client's family.
 
+use crate::dialect::Family;
 use crate::exchange::{AnswerBody, ErrorBody};
 use crate::observe::Metrics;
 use axum::body::Body;
@@ -117,13 +118,21 @@ impl Rejection {
 
     /// The answer, counted. The connection is closed where a body may still be on its way, so that its
     /// rest is never taken for the next request.
-    pub(super) fn answer(&self, metrics: &Metrics) -> Response {
+    pub(super) fn answer(&self, metrics: &Metrics, family: Family) -> Response {
         metrics.rejected.get_or_create(&[("reason", self.name().to_owned())]).inc();
         let comes_back = self.retry_after();
         let kind = if comes_back.is_some() { "service_unavailable_error" } else { "invalid_request_error" };
         let message = self.message();
-        let body = ErrorBody { message: &message, kind, param: None, code: Some(self.name()) };
-        let mut answer = (self.status(), Body::new(AnswerBody::whole(body.to_json()))).into_response();
+        let body = ErrorBody {
+            status: self.status(),
+            message: &message,
+            kind,
+            param: None,
+            code: Some(self.name()),
+            wait: None,
+        };
+        let whole = AnswerBody::whole(body.to_json(family));
+        let mut answer = (body.status_in(family), Body::new(whole)).into_response();
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

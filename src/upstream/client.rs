@@ -45,6 +45,8 @@ pub struct UpstreamRequest {
     pub method: Method,
     /// What follows the base URL: a path that is empty or begins with a slash, and a query.
     pub path_and_query: String,
+    /// The header that carries the key, where it is not the provider's usual one.
+    pub auth: Option<super::settings::AuthScheme>,
     /// The headers but for the key.
     pub headers: Forwardable,
     /// The body.

@@ -59,6 +59,17 @@ pub fn forwardable(client: &HeaderMap, hop: &Hop) -> Forwardable {
     Forwardable(headers)
 }
 
+/// The same for a request that is translated: headers of the client's own dialect mean nothing, or something
+/// else, where another is spoken.
+pub fn forwardable_translated(client: &HeaderMap, hop: &Hop) -> Forwardable {
+    forwardable(client, hop)
+}
+
+/// What of a client's query may go to a provider.
+pub fn query_for_provider(query: Option<&str>) -> Option<String> {
+    query.map(str::to_owned)
+}
+
 /// What of a provider's answer headers may go to the client. Cookies and promises about other ports are
 /// between the provider and us; names of our own cannot be forged; and what a web page may read of us is not
 /// for a provider to say.

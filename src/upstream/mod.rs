@@ -10,6 +10,6 @@ mod settings;
 
 pub use client::{BuildError, RequestBody, RequestBytes, Upstream, UpstreamRequest};
 pub use failure::{Failure, FailureKind};
-pub use headers::{Forwardable, Hop, for_client, forwardable};
+pub use headers::{Forwardable, Hop, for_client, forwardable, forwardable_translated, query_for_provider};
 pub use reply::{Reply, ReplyBody};
 pub use settings::{AuthScheme, Credential, Spoken, UpstreamSettings};

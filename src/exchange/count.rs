@@ -1,0 +1,91 @@
+//! How many tokens a call would cost: asked of a provider that can tell, else estimated.
+//!
+//! Nothing is generated, so nothing is admitted: providers count such requests apart. Invariant: a client that asks
+//! gets a number whenever its request can be read; agents that get none count by asking for whole answers.
+
+use super::attempt::path_and_query;
+use super::beginning::is_success_or_clients_fault;
+use super::live::Live;
+use super::ways::{Way, way};
+use super::{Answer, AnswerBody, Fault, Gateway, Request, router};
+use crate::dialect::Dialect;
+use crate::upstream::{Reply, RequestBody, UpstreamRequest, for_client, forwardable, query_for_provider};
+use crate::wire::{Call, Changes, count_path, patch};
+use http::Method;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use serde_json::json;
+use std::sync::Arc;
+
+const COUNTED_BY: HeaderName = HeaderName::from_static("x-tidegate-counted-by");
+
+impl Gateway {
+    /// Answers with a number of input tokens, in the shape of the client's dialect.
+    pub async fn count(self: &Arc<Self>, request: Request) -> Answer {
+        match self.counted(&request).await {
+            Ok(answer) => answer,
+            Err(fault) => {
+                self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
+                fault.answer(self.clock.now(), request.asked.dialect.family())
+            }
+        }
+    }
+
+    async fn counted(self: &Arc<Self>, request: &Request) -> Result<Answer, Fault> {
+        let live = self.live.load_full();
+        let appraised = self.appraise(&live, request).await?;
+        if let Some(answer) = self.counted_by_provider(&live, request, &appraised.call).await? {
+            return Ok(answer);
+        }
+        let input = appraised.cost.input.0;
+        let body = match request.asked.dialect {
+            Dialect::Gemini => json!({ "totalTokens": input }),
+            Dialect::Responses => json!({"object": "response.input_tokens", "input_tokens": input}),
+            _ => json!({ "input_tokens": input }),
+        };
+        let mut answer = Answer::new(AnswerBody::whole(body.to_string().into_bytes()));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        answer.headers_mut().insert(COUNTED_BY, HeaderValue::from_static("tidegate"));
+        Ok(answer)
+    }
+
+    /// Asks the first target that speaks the client's dialect, once. `None` if there is none, or it has no such
+    /// path, no room, or no answer.
+    async fn counted_by_provider(
+        &self,
+        live: &Live,
+        request: &Request,
+        call: &Call,
+    ) -> Result<Option<Answer>, Fault> {
+        let dialect = request.asked.dialect;
+        let targets = router::find(live, &call.model)?.targets;
+        let asked = targets.iter().find_map(|target| match way(live, dialect, target) {
+            Some(Way::Same(spoken)) => Some((target, spoken)),
+            _ => None,
+        });
+        let Some((target, spoken)) = asked else { return Ok(None) };
+        let Some(upstream) = live.upstream(&target.provider) else { return Ok(None) };
+        let model = target.model.as_str();
+        let path = match count_path(dialect) {
+            Some(tail) => format!("{}{tail}", spoken.path_of(model, false)),
+            None => spoken.path_of(model, false).replace(dialect.verb(false), "countTokens"),
+        };
+        let query = query_for_provider(request.query.as_deref());
+        let changes = Changes { model: Some(model), include_usage: false };
+        let sent = UpstreamRequest {
+            method: Method::POST,
+            path_and_query: path_and_query(&path, query.as_deref()),
+            auth: spoken.auth,
+            headers: forwardable(&request.headers, &self.hop),
+            body: RequestBody::Whole(patch(&request.body, call, &changes)),
+        };
+        let Ok(Reply { status, headers, body }) = upstream.send(sent).await else { return Ok(None) };
+        if !is_success_or_clients_fault(status) {
+            return Ok(None);
+        }
+        let mut answer = Answer::new(AnswerBody::Passed(body));
+        *answer.status_mut() = status;
+        *answer.headers_mut() = for_client(&headers);
+        answer.headers_mut().insert(COUNTED_BY, HeaderValue::from_static("provider"));
+        Ok(Some(answer))
+    }
+}
