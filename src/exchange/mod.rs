@@ -105,7 +105,7 @@ impl Gateway {
         let live = self.live.load_full();
         let Appraised { call, found, skipped, cost, interpreted } = self.appraise(&live, request).await?;
         trace.estimated = Some(cost);
-        trace.skipped = skipped;
+        self.skip(skipped, trace);
         if found.targets.is_empty() {
             return Err(Fault::Unfit(trace.skipped.clone()));
         }
@@ -118,7 +118,7 @@ impl Gateway {
             self.granted(&course, &reservation, trace);
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {
-                    trace.begun(call.dialect, &begun);
+                    self.told(call.dialect, &begun, trace);
                     let counting = live.counting(&reservation.target().provider);
                     let account = self.open_account(request, counting, &begun, reservation, trace);
                     let hide_usage = hides_usage(&call, &begun);
@@ -131,7 +131,7 @@ impl Gateway {
                 Attempted::Unfit(why) => {
                     trace.attempts -= 1;
                     let target = reservation.target().clone();
-                    trace.skipped.push(Skipped { target, why });
+                    self.skip(vec![Skipped { target, why }], trace);
                     let failed = Failed::unsent(Outcome::Unfit);
                     if let Some(answer) = self.after_failure(&mut course, failed, reservation, trace).await? {
                         self.gave_back(request, &answer, trace);
@@ -203,6 +203,25 @@ impl Gateway {
                 }
             }
         }
+    }
+
+    /// Notes what an answer that has begun says of the way that it took.
+    fn told(&self, client: Dialect, begun: &Begun, trace: &mut Trace) {
+        trace.dropped = begun.losses.show();
+        trace.translated = begun.translated_from.map(|spoken| (client, spoken));
+        if let Some((from, to)) = trace.translated {
+            let labels = [("from", from.name().to_owned()), ("to", to.name().to_owned())];
+            self.metrics.translated.get_or_create(&labels).inc();
+        }
+    }
+
+    /// Notes targets that cannot be told what is asked.
+    fn skip(&self, skipped: Vec<Skipped>, trace: &mut Trace) {
+        for Skipped { target, .. } in &skipped {
+            let labels = [("provider", target.provider.to_string())];
+            self.metrics.targets_skipped.get_or_create(&labels).inc();
+        }
+        trace.skipped.extend(skipped);
     }
 
     /// Notes a grant: what the client and the operator will be told of it.
@@ -308,12 +327,6 @@ struct Trace {
 }
 
 impl Trace {
-    /// An answer has begun.
-    fn begun(&mut self, client: Dialect, begun: &Begun) {
-        self.translated = begun.translated_from.map(|spoken| (client, spoken));
-        self.dropped = begun.losses.show();
-    }
-
     /// How long to leave a provider in peace after one more 429.
     fn wait_after_refusal(&mut self, said: Option<Duration>, window: Window) -> Duration {
         let unsaid = if window == Window::Day { UNSAID_DAY_WAIT } else { UNSAID_WAIT };

@@ -73,6 +73,10 @@ pub struct Metrics {
     pub retries: Counters<1>,
     /// Labels: from, to.
     pub failovers: Counters<2>,
+    /// Labels: from (the client's dialect), to (the target's).
+    pub translated: Counters<2>,
+    /// Labels: provider.
+    pub targets_skipped: Counters<1>,
     /// Labels: provider.
     pub streams_broken: Counters<1>,
     /// Labels: stage.
@@ -127,6 +131,8 @@ impl Metrics {
             upstream_errors: Family::default(),
             retries: Family::default(),
             failovers: Family::default(),
+            translated: Family::default(),
+            targets_skipped: Family::default(),
             streams_broken: Family::default(),
             cancelled: Family::default(),
             passthrough: Family::default(),
@@ -207,6 +213,12 @@ impl Metrics {
         r.register("tidegate_upstream_errors", "Attempts that failed, by kind", self.upstream_errors.clone());
         r.register("tidegate_retries", "Attempts beyond the first of an exchange", self.retries.clone());
         r.register("tidegate_failovers", "Attempts at another provider than before", self.failovers.clone());
+        r.register("tidegate_translated", "Answers that crossed dialects", self.translated.clone());
+        r.register(
+            "tidegate_targets_skipped",
+            "Targets left out because their dialect cannot say what was asked",
+            self.targets_skipped.clone(),
+        );
         r.register(
             "tidegate_streams_broken",
             "Answers that broke after they had begun",

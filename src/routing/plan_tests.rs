@@ -35,12 +35,13 @@ fn play(plan: &mut Plan, steps: &[(&str, Outcome)]) -> Next {
     steps.iter().map(|(name, outcome)| plan.on(&target(name), outcome, at(10), 0.5)).last().unwrap()
 }
 
-const STRIKES: [Outcome; 6] = [
+const STRIKES: [Outcome; 7] = [
     Outcome::RateLimited { retry_after: None, window: Window::Day },
     Outcome::TooLarge,
     Outcome::CredentialRefused,
     Outcome::OutOfMoney,
     Outcome::ModelMissing,
+    Outcome::Unfit,
     Outcome::Forbidden,
 ];
 
@@ -96,7 +97,8 @@ fn a_target_that_cannot_serve_is_struck() {
         let mut plan = plan(&["a/m", "b/m"]);
         assert_eq!(play(&mut plan, &[("a/m", outcome)]), Next::MoveOn, "{outcome:?}");
         assert_eq!(left(&plan), "b/m");
-        assert_eq!(play(&mut plan, &[("b/m", outcome)]), Next::GiveBack, "{outcome:?}");
+        let end = if outcome.has_answer() { Next::GiveBack } else { Next::Exhausted };
+        assert_eq!(play(&mut plan, &[("b/m", outcome)]), end, "{outcome:?}");
     }
 }
 
@@ -226,7 +228,7 @@ fn whatever_providers_answer_a_plan_ends_and_keeps_its_word() {
             // The desk takes any of them, as their room will have it.
             let target = before[random.usize(0..before.len())].clone();
             let outcome = any_outcome(&mut random);
-            attempts += u32::from(!matches!(outcome, Outcome::RateLimited { .. }));
+            attempts += u32::from(!matches!(outcome, Outcome::RateLimited { .. } | Outcome::Unfit));
             assert!(attempts <= RetryPolicy::default().attempts_max, "seed {seed}");
             now = now + Duration::from_millis(random.u64(0..500));
             let next = plan.on(&target, &outcome, now, random.f64());
@@ -243,4 +245,13 @@ fn whatever_providers_answer_a_plan_ends_and_keeps_its_word() {
         let again = plan.on(&target("a/one"), &failing(None), now, 0.0);
         assert_eq!((again, plan.remaining().len(), plan.attempts()), (end, 0, attempts), "seed {seed}");
     }
+}
+
+#[test]
+fn who_could_not_be_asked_costs_no_attempt() {
+    let mut plan = plan(&["a/m", "b/m", "c/m"]);
+    let unfit = |name| (name, Outcome::Unfit);
+    assert_eq!(play(&mut plan, &[unfit("a/m"), unfit("b/m")]), Next::MoveOn);
+    assert_eq!((plan.attempts(), left(&plan).as_str()), (0, "c/m"));
+    assert_eq!(play(&mut plan, &[unfit("c/m")]), Next::Exhausted);
 }

@@ -21,6 +21,9 @@
 //! - `leaving`: clients that go away.
 //! - `stalled`: clients that stop reading.
 //! - `refused_for_now`: a provider's 429.
+//! - `dialects`: each dialect within itself.
+//! - `crossing`: plans that cross dialects.
+//! - `tongues`: the dialects as clients speak them.
 //! - `failover`: a provider that cannot serve.
 //! - `breakers`: a provider that keeps failing.
 //! - `broken_streams`: answers that go wrong after they have begun.
@@ -33,6 +36,8 @@ mod bodies;
 mod breakers;
 mod broken_streams;
 mod canary;
+mod crossing;
+mod dialects;
 mod failover;
 mod guard;
 mod health;
@@ -51,5 +56,6 @@ mod refused_for_now;
 mod reload;
 mod stalled;
 mod state;
+mod tongues;
 mod waiting;
 mod world;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use tidegate::admission::{Limits, Priority};
 use tidegate::config::{Env, Settings};
 use tidegate::daemon::Daemon;
-use tidegate::dialect::Family;
+use tidegate::dialect::{Dialect, Family};
 use tidegate::exchange::{Provider, Route};
 use tidegate::ids::{ModelName, ProviderId, TargetId};
 use tidegate::routing::BreakerPolicy;
@@ -17,7 +17,7 @@ use tidegate::secret::Secret;
 use tidegate::server::{BoundAddress, ListenAddress};
 use tidegate::simulator::{self, Control, Simulator, SimulatorSettings};
 use tidegate::tasks::Tasks;
-use tidegate::upstream::{AuthScheme, Credential, UpstreamSettings};
+use tidegate::upstream::{AuthScheme, Credential, Spoken, UpstreamSettings};
 use tokio::net::TcpListener;
 
 /// The key that the gateway holds for every provider here.
@@ -70,6 +70,28 @@ impl Plan {
         });
         self.simulators.insert(name.to_owned(), (simulator, tasks));
         self
+    }
+
+    /// A provider without limits that speaks these dialects and no other.
+    pub(crate) async fn speaking(self, name: &str, dialects: &[Dialect]) -> Plan {
+        let mut plan = self.provider(name).await;
+        let provider = plan.settings.exchange.providers.last_mut().expect("it was just added");
+        let family = dialects[0].family();
+        let scheme = match family {
+            Family::OpenAi => AuthScheme::Bearer,
+            Family::Anthropic => AuthScheme::XApiKey,
+            Family::Gemini => AuthScheme::XGoogApiKey,
+        };
+        provider.family = family;
+        provider.upstream.spoken = dialects.iter().copied().map(Spoken::usual).collect();
+        provider.upstream.credential.as_mut().expect("each has a key").scheme = scheme;
+        if family == Family::Gemini {
+            provider.upstream.base_url = provider.upstream.base_url.replace("/v1", "/v1beta");
+        }
+        if family == Family::Anthropic {
+            provider.upstream.headers.push(("anthropic-version".to_owned(), "2023-06-01".to_owned()));
+        }
+        plan
     }
 
     /// A public name for model `sim` of these providers, in failover order.
