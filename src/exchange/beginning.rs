@@ -212,6 +212,11 @@ impl Listener {
                 kept.insert(name, value.clone());
             }
         }
+        if let Some(wait) = wait {
+            // Where the provider said it in words alone.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            kept.entry(RETRY_AFTER).or_insert(seconds.into());
+        }
         kept.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         GivenBack { status: body.status_in(family), headers: kept, body: body.to_json(family).into() }
     }
@@ -227,7 +232,7 @@ impl Listener {
                 held += frame.raw().len();
                 let seen = see(&mut tally, &frame);
                 if seen == Seen::Error {
-                    return Err(failed_in_stream(&frame));
+                    return Err(self.failed_in_stream(&frame));
                 }
                 let says_something = has_data(&frame);
                 read.push((frame, seen));
@@ -251,6 +256,36 @@ impl Listener {
                 }
             }
         }
+    }
+
+    /// The status was already 200, so the words alone tell; without known words it is a server's error. They are
+    /// what the client gets if nobody else serves: agents act on their wording.
+    fn failed_in_stream(&self, frame: &Frame) -> Failed {
+        let data = frame_data(frame);
+        let error = data.map(|data| ProviderError::read(data)).unwrap_or_default();
+        let says = |words: &[&str]| {
+            let is = |word: &Option<String>| word.as_deref().is_some_and(|word| words.contains(&word));
+            is(&error.kind) || is(&error.code)
+        };
+        let status = if says(&["rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "429"]) {
+            StatusCode::TOO_MANY_REQUESTS
+        } else if says(&["overloaded_error", "server_is_overloaded", "UNAVAILABLE", "503"]) {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        let wait =
+            error.retry_delay.or_else(|| retry_after(&HeaderMap::new(), &error.message, Default::default()));
+        let mut answer = self.translated_refusal(status, &HeaderMap::new(), &error, wait);
+        // The data of an error event is what the body of an error would be, but for responses.
+        if let Some(data) = data
+            && self.scene.is_none()
+            && self.client != Dialect::Responses
+        {
+            answer.body = data.clone();
+        }
+        let outcome = judge(status, &facts(&error), wait);
+        Failed { outcome, spent: Spent::Request, status: Some(status), answer: Some(answer) }
     }
 
     /// The provider's headers within one dialect; across, those that mean the same everywhere.
@@ -350,19 +385,4 @@ pub(super) fn frame_data(frame: &Frame) -> Option<&Bytes> {
 /// Comments and blank lines are no events; a piece of an oversized event is a part of one.
 fn has_data(frame: &Frame) -> bool {
     matches!(frame, Frame::Oversized(_)) || frame_data(frame).is_some()
-}
-
-/// The status was already 200, so the words alone tell; without known words it is a server's error.
-fn failed_in_stream(frame: &Frame) -> Failed {
-    let error = frame_data(frame).map(|data| ProviderError::read(data)).unwrap_or_default();
-    let says = |word: &str| error.kind.as_deref() == Some(word) || error.code.as_deref() == Some(word);
-    let limited = ["rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "429"];
-    let status = if limited.into_iter().any(says) {
-        StatusCode::TOO_MANY_REQUESTS
-    } else {
-        StatusCode::INTERNAL_SERVER_ERROR
-    };
-    let wait =
-        error.retry_delay.or_else(|| retry_after(&HeaderMap::new(), &error.message, Default::default()));
-    Failed::after(judge(status, &facts(&error), wait), Spent::Request)
 }
