@@ -125,6 +125,7 @@ pub(super) async fn attempt(
         method: Method::POST,
         path_and_query: path_and_query(sendable.call.dialect.path(), sendable.query),
         headers: forwardable(sendable.headers, &gateway.hop),
+        auth: None,
         body: RequestBody::Whole(patch(sendable.body, sendable.call, &changes)),
     };
     // From here on the provider may be working: whoever goes away now has used what is held.

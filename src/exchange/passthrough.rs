@@ -45,6 +45,7 @@ impl Gateway {
             method: request.method.clone(),
             path_and_query: path_and_query(&request.path, request.query.as_deref()),
             headers: forwardable(&request.headers, &self.hop),
+            auth: None,
             body: request.body,
         };
         self.metrics.passthrough.get_or_create(&[("provider", provider.to_string())]).inc();
