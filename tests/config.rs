@@ -67,9 +67,10 @@ fn show(settings: &Settings) -> String {
         format!("{:?}", exchange.retry),
         format!("output_guess {} default {:?}", exchange.output_guess, exchange.default_provider),
     ];
-    for Provider { id, family, upstream, limits, breaker, counting: _, models, claims } in &exchange.providers
-    {
-        lines.push(format!("provider {id} {family:?}\n  {upstream:?}\n  {limits:?}\n  {breaker:?}"));
+    for Provider { id, family, upstream, limits, breaker, counting, models, claims } in &exchange.providers {
+        lines.push(format!(
+            "provider {id} {family:?}\n  {upstream:?}\n  {limits:?}\n  {breaker:?}\n  {counting:?}"
+        ));
         lines.push(format!("  models {models:?} claims {claims:?}"));
     }
     for route in &exchange.routes {

@@ -51,9 +51,30 @@ pub enum OutputCounts {
     Never,
 }
 
+impl OutputCounts {
+    /// Every way.
+    pub const ALL: [OutputCounts; 3] =
+        [OutputCounts::AtAdmission, OutputCounts::AsProduced, OutputCounts::Never];
+
+    /// The word used in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OutputCounts::AtAdmission => "at_admission",
+            OutputCounts::AsProduced => "as_produced",
+            OutputCounts::Never => "never",
+        }
+    }
+}
+
+impl Counting {
+    /// What is assumed of a provider of which nothing is known: all that may come is held, all that came counts.
+    pub const USUAL: Counting =
+        Counting { output: OutputCounts::AtAdmission, cached_input: true, gives_back: true };
+}
+
 impl Default for Counting {
     fn default() -> Self {
-        Counting { output: OutputCounts::AtAdmission, cached_input: true, gives_back: true }
+        Counting::USUAL
     }
 }
 

@@ -89,11 +89,13 @@ fn provider_parts(was: &Provider, is: &Provider) -> Vec<&'static str> {
         (upstream.connect_timeout, upstream.first_byte_timeout, upstream.idle_timeout)
     };
     named_changes([
-        ("dialect", was.family != is.family),
-        ("address", before.base_url != after.base_url),
+        ("dialects", was.family != is.family || before.spoken != after.spoken),
+        ("address", before.base_url != after.base_url || before.query != after.query),
+        ("headers", before.headers != after.headers),
         ("key", before.credential != after.credential),
         ("timeouts", timeouts(was) != timeouts(is)),
         ("limits", was.limits != is.limits),
+        ("counting", was.counting != is.counting),
         ("breaker", was.breaker != is.breaker),
         ("models", was.models != is.models || was.claims != is.claims),
     ])
@@ -163,6 +165,23 @@ mod tests {
     #[test]
     fn what_a_reload_can_change_is_told_by_name_and_never_by_value() {
         check(|text| text.replace("sk-canary-1", "sk-canary-2"), &[], &["provider openai: key changed"]);
+        check(
+            |text| {
+                text.replace(
+                    "[provider.local]",
+                    "[provider.local]
+                     paths = { chat = '/c' }\nquery = 'a=1'\ncounting = { output = 'never' }
+                     headers = { x-secret = 'canary' }",
+                )
+            },
+            &[],
+            &[
+                "provider local: dialects changed",
+                "provider local: address changed",
+                "provider local: headers changed",
+                "provider local: counting changed",
+            ],
+        );
         check(
             |text| {
                 text.replace("[provider.local]", "limits = { concurrent = 2 }\n[provider.near]")

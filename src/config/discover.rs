@@ -10,13 +10,12 @@ use super::base_url::{BadBaseUrl, BaseUrl};
 use super::env::Env;
 use super::vendors::{VENDORS, Vendor};
 use crate::admission::Limits;
-use crate::dialect::Family;
 use crate::exchange::Provider;
 use crate::ids::ModelName;
 use crate::routing::BreakerPolicy;
 use crate::secret::Secret;
 use crate::server::ServerSettings;
-use crate::upstream::{Credential, UpstreamSettings};
+use crate::upstream::Credential;
 use std::time::Duration;
 
 /// The longest that a start waits for servers on this machine, all of them together.
@@ -65,9 +64,9 @@ pub async fn discover(env: &Env, server: &ServerSettings) -> Found {
 /// The providers whose keys stand in the environment, or whose address there is one of this machine.
 pub fn from_environment(env: &Env, server: &ServerSettings) -> Found {
     let mut found = Found::default();
-    for vendor in &VENDORS {
+    for vendor in VENDORS.iter().filter(|vendor| vendor.is_searched) {
         let base = named_base_url(vendor, env, server, &mut found.notes)
-            .or_else(|| vendor.base_url.and_then(|url| BaseUrl::parse(url).ok()).map(|base| (base, false)));
+            .or_else(|| vendor.own_base(env).map(|base| (base, false)));
         let key = key_from_environment(vendor, env);
         found.notes.extend(unused_key(vendor, env, key.is_some(), base.is_some()));
         let Some((base, from_variable)) = base else { continue };
@@ -98,7 +97,8 @@ pub fn from_environment(env: &Env, server: &ServerSettings) -> Found {
 fn unused_key(vendor: &Vendor, env: &Env, is_sendable: bool, has_address: bool) -> Option<String> {
     let name =
         vendor.key_names.iter().find(|name| env.get(name).is_some_and(|key| !key.trim().is_empty()))?;
-    match (is_sendable, has_address, vendor.base_url_names.last()) {
+    let address = vendor.region_names.first().or(vendor.base_url_names.last());
+    match (is_sendable, has_address, address) {
         (false, ..) => Some(format!("{name} is ignored: it holds characters that no header can carry")),
         (true, false, Some(address)) => Some(format!("{name} is ignored: {address} gives it no address")),
         _ => None,
@@ -128,7 +128,7 @@ fn named_base_url(
     let written = env.get(name)?;
     let problem = match BaseUrl::parse(written) {
         Ok(base) if base.is_gateway(server) => "it points at this gateway itself",
-        Ok(base) => return BaseUrl::parse(&vendor.completed(&base)).ok().map(|base| (base, true)),
+        Ok(base) => return Some((vendor.completed(base), true)),
         Err(BadBaseUrl::NotHttp) => "it is no http or https address",
         Err(BadBaseUrl::UserInfo) => "it holds a user or a password",
         Err(BadBaseUrl::Query) => "it holds a query or a fragment",
@@ -148,7 +148,7 @@ pub fn local_candidates(env: &Env, server: &ServerSettings) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for vendor in VENDORS.iter().filter(|vendor| vendor.probe.is_some()) {
         let named = if vendor.name == "ollama" { env.get("OLLAMA_HOST").and_then(ollama_host) } else { None };
-        let base = named.or_else(|| BaseUrl::parse(vendor.base_url?).ok());
+        let base = named.or_else(|| vendor.own_base(env));
         candidates.extend(
             base.filter(|base| !base.is_gateway(server) && !base.is_encrypted())
                 .map(|base| Candidate { vendor, base }),
@@ -231,10 +231,10 @@ impl Found {
 fn provider(vendor: &Vendor, base: &BaseUrl, credential: Option<Credential>) -> Provider {
     Provider {
         id: vendor.name.into(),
-        family: Family::OpenAi,
-        upstream: UpstreamSettings::new(base.as_str(), credential),
+        family: vendor.family(),
+        upstream: vendor.upstream(base, credential),
         limits: Limits::default(),
-        counting: Default::default(),
+        counting: vendor.counting,
         breaker: BreakerPolicy::default(),
         models: Vec::new(),
         claims: vendor.claims(),

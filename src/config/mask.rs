@@ -14,8 +14,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Keys whose values are never shown. A command may carry a token, and people paste keys where the name of a
-/// credential is wanted.
-const SECRET_KEYS: [&str; 3] = ["api_key", "api_key_command", "api_key_credential"];
+/// credential is wanted, and into queries and headers.
+const SECRET_KEYS: [&str; 5] = ["api_key", "api_key_command", "api_key_credential", "query", "headers"];
 
 /// The text with secrets and comments blanked out.
 pub(super) fn mask(text: &str) -> String {
@@ -88,6 +88,7 @@ fn is_harmless(path: &[&str], written: &str) -> bool {
         key if SECRET_KEYS.contains(&key) => false,
         "api_key_file" => written.starts_with('/') || written.starts_with("~/"),
         "base_url" => !written.contains(['@', '?', '#']),
+        _ if section.last() == Some(&"paths") && written.contains(['@', '?', '#']) => false,
         key => raw::keys_at(section).is_some_and(|keys| keys.contains(&key)),
     }
 }
@@ -185,6 +186,11 @@ mod tests {
             "[provider.a]\nbase_url = \"https://canary@host/v1\"\n",
             "[provider.a]\nbase_url = \"https://host/v1?key=canary\"\n",
             "[provider.a]\napi_key = [\"canary\"]\n",
+            "[provider.a]\nquery = \"key=canary\"\n",
+            "[provider.a]\nheaders = { x = \"canary\", models = \"canary\" }\n",
+            "[provider.a.headers]\nmodels = \"canary\"\n",
+            "[provider.a]\nheaders = \"canary\"\n",
+            "[provider.a]\npaths = { x = \"canary\", chat = \"/x?key=canary\" }\n",
             "[provider.a]\napi_key = { x = \"canary\" }\n",
             "[provider.a]\nlimits = { key = \"canary\" }\n",
             "provider = { a = { api_key = \"canary\" } }\n",
@@ -205,6 +211,8 @@ mod tests {
         for text in [
             "[provider.a]\napi_key = canary\n",
             "[provider.a]\napi_key = \"canary\n",
+            "[provider.a]\nquery = \"key=canary\n",
+            "[provider.a]\nheaders = { \"x\" = \"canary\" \n",
             "[provider.a]\napi_key = \"\"\"\ncanary-1\n[server\n",
             "[provider.a\napi_key = \"canary\"\n",
             "[server]\nworkers = \napi_key_file = \"canary\"\n# canary\n",

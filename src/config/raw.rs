@@ -3,7 +3,7 @@
 //! Mirrors the file and knows no meaning, no default and no relation between keys. A key exists by standing
 //! here; `config/tidegate.toml` must name it too, which a test holds.
 
-use super::reading::{Bytes, Named, Reader, Section, Unread, Value, Verbatim};
+use super::reading::{Bytes, Named, Pairs, Reader, Section, Unread, Value, Verbatim};
 use crate::secret::Secret;
 use std::time::Duration;
 use toml::Spanned;
@@ -113,6 +113,11 @@ section! {
         api_key_command: Verbatim,
         api_key_credential: String,
         auth: String,
+        dialects: Vec<Spanned<String>>,
+        paths: RawPaths,
+        query: String,
+        headers: Pairs,
+        counting: RawCounting,
         models: Vec<Spanned<String>>,
         limits: RawLimits,
         breaker: RawBreaker,
@@ -120,6 +125,25 @@ section! {
         first_byte_timeout: Duration,
         idle_timeout: Duration,
     }
+}
+
+section! {
+    /// `paths = { ... }` of one provider: by dialect.
+    RawPaths {
+        chat: String,
+        completions: String,
+        embeddings: String,
+        responses: String,
+        messages: String,
+        gemini: String,
+        gemini_embed: String,
+        gemini_batch_embed: String,
+    }
+}
+
+section! {
+    /// `counting = { ... }` of one provider.
+    RawCounting { output: String, cached_input: bool, gives_back: bool, }
 }
 
 section! {
@@ -166,7 +190,7 @@ impl Value for RawLimits {
 }
 
 /// The sections with fixed keys, each as it stands in a header, and their keys. `*` stands for a name.
-pub(super) const SECTIONS: [(&[&str], &[&str]); 11] = [
+pub(super) const SECTIONS: [(&[&str], &[&str]); 13] = [
     (&["server"], RawServer::KEYS),
     (&["queue"], RawQueue::KEYS),
     (&["retry"], RawRetry::KEYS),
@@ -175,6 +199,8 @@ pub(super) const SECTIONS: [(&[&str], &[&str]); 11] = [
     (&["store"], RawStore::KEYS),
     (&["log"], RawLog::KEYS),
     (&["provider", "*"], RawProvider::KEYS),
+    (&["provider", "*", "paths"], RawPaths::KEYS),
+    (&["provider", "*", "counting"], RawCounting::KEYS),
     (&["provider", "*", "limits"], RawLimitTable::KEYS),
     (&["provider", "*", "breaker"], RawBreaker::KEYS),
     (&["route", "*"], RawRoute::KEYS),

@@ -48,6 +48,10 @@ pub(super) struct Named<T> {
 #[derive(Debug)]
 pub(super) struct Verbatim(pub(super) String);
 
+/// A table whose keys are names of other people's, such as headers: each with its text.
+#[derive(Debug, Default)]
+pub(super) struct Pairs(pub(super) Vec<(Spanned<String>, Spanned<String>)>);
+
 /// A number of bytes, written as such or as `"32MiB"`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes(pub(super) u64);
@@ -259,6 +263,18 @@ impl Value for Vec<Spanned<String>> {
         let texts = list.iter().map(|item| Some(Spanned::new(item.span(), read(item)?)));
         // Every item is read, so that every mistake is found, before one bad item gives the list up.
         texts.collect::<Vec<_>>().into_iter().collect()
+    }
+}
+
+impl Value for Pairs {
+    fn read(value: &Unread<'_>, at: &str, reader: &mut Reader<'_>) -> Option<Pairs> {
+        let mut pairs = Vec::new();
+        for (name, value) in reader.table(value, at)? {
+            let text = String::read(value, &join(at, name.get_ref()), reader);
+            let name = Spanned::new(name.span(), name.get_ref().clone().into_owned());
+            pairs.extend(text.map(|text| (name, Spanned::new(value.span(), text))));
+        }
+        Some(Pairs(pairs))
     }
 }
 

@@ -7,6 +7,7 @@
 mod listen;
 mod provider;
 mod route;
+mod speech;
 
 pub use listen::loopback_address;
 

@@ -1,173 +1,93 @@
 //! Vendors as data: what a known name spares a person from writing.
 //!
-//! One table; a new vendor is a row. Knows no file, no environment and no network; whose OpenAI-compatible
-//! surface stands where is in the vendors' own documents.
+//! A new vendor is a row of the table, or a section of somebody's file. Knows no file, no environment but as a
+//! value, and no network.
+
+mod table;
+
+pub(super) use table::VENDORS;
 
 use super::base_url::BaseUrl;
-use crate::upstream::AuthScheme;
+use super::env::Env;
+use crate::admission::Counting;
+use crate::dialect::{Dialect, Family};
+use crate::upstream::{AuthScheme, Credential, DefaultHeaders, Spoken, UpstreamSettings};
 
 /// What is known about a vendor.
 #[derive(Debug)]
 pub(super) struct Vendor {
     /// The word used in configuration, and the name of the provider that is found without one.
     pub(super) name: &'static str,
-    /// Its OpenAI-compatible surface. `None` where every account has its own.
+    /// Where it is. `None` where every account has its own place; `{region}` where every region has.
     pub(super) base_url: Option<&'static str>,
+    /// Other addresses that mean the same.
+    pub(super) spellings: &'static [&'static str],
     /// Variables that may hold the key; the first one set counts.
     pub(super) key_names: &'static [&'static str],
     /// Variables that may hold another address; the first one set counts.
     pub(super) base_url_names: &'static [&'static str],
+    /// Variables that may hold the region; the first one set counts.
+    pub(super) region_names: &'static [&'static str],
     /// What the path of such an address must end in. People set these variables for the vendor's own SDK, which
     /// appends this itself. Empty: the address is taken as it stands.
     pub(super) tail: &'static [&'static str],
+    /// What the path of an address may end in and must not: it belongs to the paths of what is spoken.
+    pub(super) excess: Option<&'static str>,
     /// The header that carries the key.
     pub(super) scheme: AuthScheme,
+    /// What it speaks, the best first; never empty.
+    pub(super) spoken: &'static [Way],
+    /// What every request's query must hold.
+    pub(super) query: Option<&'static str>,
+    /// Headers that a request must have, where the client sends none such.
+    pub(super) headers: &'static [(&'static str, &'static str)],
+    /// What it charges against its limits.
+    pub(super) counting: Counting,
     /// How its models' names begin, where the name alone tells whose they are.
     pub(super) claims: &'static [&'static str],
     /// The port on this machine where it answers if it runs. `None` for what is far away.
     pub(super) probe: Option<u16>,
+    /// Whether it is looked for without a file.
+    pub(super) is_searched: bool,
 }
 
-/// A vendor far away that is reached with a bearer token.
-const FAR: Vendor = Vendor {
-    name: "",
-    base_url: None,
-    key_names: &[],
-    base_url_names: &[],
-    tail: &["v1"],
-    scheme: AuthScheme::Bearer,
-    claims: &[],
-    probe: None,
-};
+/// What a row says of a dialect: [`Spoken`] as a constant.
+#[derive(Debug)]
+pub(super) struct Way {
+    dialect: Dialect,
+    path: &'static str,
+    scheme: Option<AuthScheme>,
+}
 
-/// Every known vendor. Without a file, the first one found also takes what nobody claims.
-pub(super) const VENDORS: [Vendor; 15] = [
-    Vendor {
-        name: "openai",
-        base_url: Some("https://api.openai.com/v1"),
-        key_names: &["OPENAI_API_KEY"],
-        base_url_names: &["OPENAI_BASE_URL"],
-        // Its SDK appends nothing, and compatible servers stand under any path.
-        tail: &[],
-        claims: &[
-            "gpt-",
-            "chatgpt-",
-            "o1",
-            "o3",
-            "o4",
-            "codex-",
-            "text-embedding-",
-            "davinci-",
-            "babbage-",
-            "dall-e-",
-            "whisper-",
-            "tts-",
-            "omni-moderation-",
-        ],
-        ..FAR
-    },
-    Vendor {
-        name: "anthropic",
-        base_url: Some("https://api.anthropic.com/v1"),
-        key_names: &["ANTHROPIC_API_KEY"],
-        base_url_names: &["ANTHROPIC_BASE_URL"],
-        claims: &["claude-"],
-        ..FAR
-    },
-    Vendor {
-        name: "gemini",
-        base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
-        key_names: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
-        base_url_names: &["GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"],
-        tail: &["v1beta", "openai"],
-        claims: &["gemini-", "gemma-", "models/gemini-"],
-        ..FAR
-    },
-    Vendor {
-        name: "mistral",
-        base_url: Some("https://api.mistral.ai/v1"),
-        key_names: &["MISTRAL_API_KEY"],
-        base_url_names: &["MISTRAL_BASE_URL"],
-        claims: &[
-            "mistral-",
-            "ministral-",
-            "magistral-",
-            "codestral-",
-            "devstral-",
-            "pixtral-",
-            "voxtral-",
-            "open-mistral-",
-            "open-mixtral-",
-        ],
-        ..FAR
-    },
-    Vendor {
-        name: "groq",
-        base_url: Some("https://api.groq.com/openai/v1"),
-        key_names: &["GROQ_API_KEY"],
-        base_url_names: &["GROQ_BASE_URL"],
-        tail: &["openai", "v1"],
-        claims: &["groq/", "llama-3.1-8b-instant", "llama-3.3-70b-versatile"],
-        ..FAR
-    },
-    Vendor {
-        name: "openrouter",
-        base_url: Some("https://openrouter.ai/api/v1"),
-        key_names: &["OPENROUTER_API_KEY"],
-        base_url_names: &["OPENROUTER_BASE_URL"],
-        tail: &["api", "v1"],
-        ..FAR
-    },
-    Vendor {
-        name: "deepseek",
-        base_url: Some("https://api.deepseek.com/v1"),
-        key_names: &["DEEPSEEK_API_KEY"],
-        base_url_names: &["DEEPSEEK_BASE_URL"],
-        // It answers with and without the version, and has another surface under /beta.
-        tail: &[],
-        claims: &["deepseek-"],
-        ..FAR
-    },
-    Vendor {
-        name: "xai",
-        base_url: Some("https://api.x.ai/v1"),
-        key_names: &["XAI_API_KEY"],
-        base_url_names: &["XAI_BASE_URL"],
-        claims: &["grok-"],
-        ..FAR
-    },
-    Vendor {
-        name: "azure",
-        key_names: &["AZURE_OPENAI_API_KEY"],
-        base_url_names: &["AZURE_OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT"],
-        tail: &["openai", "v1"],
-        scheme: AuthScheme::ApiKey,
-        ..FAR
-    },
-    Vendor {
-        name: "together",
-        base_url: Some("https://api.together.xyz/v1"),
-        key_names: &["TOGETHER_API_KEY"],
-        base_url_names: &["TOGETHER_BASE_URL"],
-        ..FAR
-    },
-    Vendor {
-        name: "fireworks",
-        base_url: Some("https://api.fireworks.ai/inference/v1"),
-        key_names: &["FIREWORKS_API_KEY"],
-        base_url_names: &["FIREWORKS_BASE_URL"],
-        tail: &["inference", "v1"],
-        ..FAR
-    },
-    Vendor { name: "ollama", base_url: Some("http://127.0.0.1:11434/v1"), probe: Some(11_434), ..FAR },
-    Vendor { name: "lmstudio", base_url: Some("http://127.0.0.1:1234/v1"), probe: Some(1_234), ..FAR },
-    Vendor { name: "vllm", base_url: Some("http://127.0.0.1:8000/v1"), probe: Some(8_000), ..FAR },
-    Vendor { name: "llamacpp", base_url: Some("http://127.0.0.1:8080/v1"), probe: Some(8_080), ..FAR },
-];
+impl Way {
+    /// The dialect under its usual path.
+    const fn usual(dialect: Dialect) -> Way {
+        Way { dialect, path: dialect.path(), scheme: None }
+    }
+
+    /// The dialect under a path of its own, and with the header for the key that it wants there.
+    const fn at(dialect: Dialect, path: &'static str, scheme: Option<AuthScheme>) -> Way {
+        Way { dialect, path, scheme }
+    }
+
+    fn spoken(&self) -> Spoken {
+        Spoken { dialect: self.dialect, path: self.path.to_owned(), auth: self.scheme }
+    }
+}
 
 /// The vendor with this name.
 pub(super) fn vendor(name: &str) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| vendor.name == name)
+}
+
+/// What is known of a server of which only the family is known. It has no name and no address.
+pub(super) fn unknown(family: Family) -> &'static Vendor {
+    let [openai, anthropic, gemini] = &table::UNKNOWN;
+    match family {
+        Family::OpenAi => openai,
+        Family::Anthropic => anthropic,
+        Family::Gemini => gemini,
+    }
 }
 
 impl Vendor {
@@ -176,18 +96,78 @@ impl Vendor {
         self.claims.iter().map(|&prefix| prefix.to_owned()).collect()
     }
 
-    /// The address with as much of the vendor's tail appended as it lacks: of `v1beta/openai`, an address that
-    /// ends in `/v1beta` gets `/openai`, one that ends in the last part is complete.
-    pub(super) fn completed(&self, base: &BaseUrl) -> String {
+    /// Whose formats it offers in the main.
+    pub(super) fn family(&self) -> Family {
+        self.spoken.first().map_or(Family::default(), |way| way.dialect.family())
+    }
+
+    /// What it speaks, the best first.
+    pub(super) fn spoken(&self) -> Vec<Spoken> {
+        self.spoken.iter().map(Way::spoken).collect()
+    }
+
+    /// The headers that it wants.
+    pub(super) fn headers(&self) -> DefaultHeaders {
+        let mut headers = DefaultHeaders::default();
+        for (name, value) in self.headers {
+            let added = headers.add(name, value);
+            debug_assert!(added.is_ok(), "the row of {} has a header that cannot be sent: {name}", self.name);
+        }
+        headers
+    }
+
+    /// How it is reached at this address, as far as its row tells.
+    pub(super) fn upstream(&self, base: &BaseUrl, credential: Option<Credential>) -> UpstreamSettings {
+        UpstreamSettings {
+            spoken: self.spoken(),
+            query: self.query.map(str::to_owned),
+            headers: self.headers(),
+            ..UpstreamSettings::new(base.as_str(), credential)
+        }
+    }
+
+    /// Its own address, if it has one and the environment names the region that this may need.
+    pub(super) fn own_base(&self, env: &Env) -> Option<BaseUrl> {
+        let url = self.base_url?;
+        if self.region_names.is_empty() {
+            return BaseUrl::parse(url).ok();
+        }
+        let region = self.region_names.iter().find_map(|name| env.get(name))?.trim();
+        // Anything else could make another host of it, and the key would go there.
+        let is_plain = region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let is_region = is_plain && (1..=REGION_MAX).contains(&region.len());
+        is_region.then(|| BaseUrl::parse(&url.replace("{region}", region)).ok())?
+    }
+
+    /// The address without what is no part of it.
+    pub(super) fn trimmed(&self, base: BaseUrl) -> BaseUrl {
+        let text = match self.excess.and_then(|excess| base.as_str().strip_suffix(excess)?.strip_suffix('/'))
+        {
+            // The host itself is never cut.
+            Some(shorter) if !base.path().is_empty() => shorter,
+            _ if self.spellings.contains(&base.as_str()) => self.base_url.unwrap_or(base.as_str()),
+            _ => return base,
+        };
+        BaseUrl::parse(text).unwrap_or(base)
+    }
+
+    /// The address, trimmed, with as much of the vendor's tail appended as it lacks: of `openai/v1`, an address
+    /// that ends in `/openai` gets `/v1`, one that ends in the last part is complete.
+    pub(super) fn completed(&self, base: BaseUrl) -> BaseUrl {
+        let base = self.trimmed(base);
         let path: Vec<&str> = base.path().split('/').filter(|part| !part.is_empty()).collect();
         let tail = self.tail;
         if path.last().is_some_and(|last| tail.last() == Some(last)) {
-            return base.as_str().to_owned();
+            return base;
         }
         let kept = (0..tail.len()).rev().find(|&kept| path.ends_with(&tail[..kept])).unwrap_or(0);
-        tail[kept..].iter().fold(base.as_str().to_owned(), |url, part| format!("{url}/{part}"))
+        let text = tail[kept..].iter().fold(base.as_str().to_owned(), |url, part| format!("{url}/{part}"));
+        BaseUrl::parse(&text).unwrap_or(base)
     }
 }
+
+/// The longest name of a region, in bytes: one label of a host's name.
+const REGION_MAX: usize = 63;
 
 #[cfg(test)]
 mod tests {
@@ -195,7 +175,7 @@ mod tests {
 
     fn check(name: &str, written: &str, expected: &str) {
         let base = BaseUrl::parse(written).unwrap();
-        assert_eq!(vendor(name).unwrap().completed(&base), expected);
+        assert_eq!(vendor(name).unwrap().completed(base).as_str(), expected, "{name} at {written}");
     }
 
     #[test]
@@ -203,9 +183,9 @@ mod tests {
         check("anthropic", "https://api.anthropic.com", "https://api.anthropic.com/v1");
         check("anthropic", "https://proxy.corp/anthropic/", "https://proxy.corp/anthropic/v1");
         check("anthropic", "https://api.anthropic.com/v1/", "https://api.anthropic.com/v1");
-        check("gemini", "https://g.example", "https://g.example/v1beta/openai");
-        check("gemini", "https://g.example/v1beta", "https://g.example/v1beta/openai");
-        check("gemini", "https://g.example/v1beta/openai", "https://g.example/v1beta/openai");
+        check("gemini", "https://g.example", "https://g.example/v1beta");
+        check("gemini", "https://g.example/v1beta", "https://g.example/v1beta");
+        check("gemini-openai", "https://g.example/v1beta", "https://g.example/v1beta/openai");
         check("azure", "https://res.openai.azure.com", "https://res.openai.azure.com/openai/v1");
         check("azure", "https://res.openai.azure.com/openai", "https://res.openai.azure.com/openai/v1");
         check("azure", "https://res.openai.azure.com/openai/v1/", "https://res.openai.azure.com/openai/v1");
@@ -214,20 +194,67 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_and_addresses_complete() {
+    fn an_address_from_before_and_another_spelling_mean_the_same() {
+        check("gemini", "https://g.example/v1beta/openai/", "https://g.example/v1beta");
+        check("gemini", "https://g.example/openai", "https://g.example/v1beta");
+        check("gemini", "https://openai", "https://openai/v1beta");
+        check("deepseek", "https://api.deepseek.com/v1/", "https://api.deepseek.com");
+        check("deepseek", "https://api.deepseek.com/beta", "https://api.deepseek.com/beta");
+        check("deepseek", "http://127.0.0.1:9000/v1", "http://127.0.0.1:9000/v1");
+    }
+
+    #[test]
+    fn a_region_makes_an_address_and_never_another_host() {
+        let base = |name: &str, region: &str| {
+            let base = vendor("bedrock").unwrap().own_base(&Env::from_pairs([(name, region)]));
+            base.map(|base| base.as_str().to_owned())
+        };
+        let expected = "https://bedrock-mantle.eu-west-1.api.aws/v1";
+        assert_eq!(base("AWS_REGION", " eu-west-1 ").as_deref(), Some(expected));
+        assert_eq!(base("AWS_DEFAULT_REGION", "eu-west-1").as_deref(), Some(expected));
+        for region in ["", " ", "evil.example/", "a.b", "a@b", "a:1", "é", &"r".repeat(64)] {
+            assert_eq!(base("AWS_REGION", region), None, "{region}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_rows_complete() {
+        let env = Env::from_pairs([("AWS_REGION", "eu-west-1")]);
         for (nth, vendor) in VENDORS.iter().enumerate() {
-            assert!(VENDORS[..nth].iter().all(|other| other.name != vendor.name), "{}", vendor.name);
-            if let Some(url) = vendor.base_url {
-                assert_eq!(vendor.completed(&BaseUrl::parse(url).unwrap()), url);
+            let name = vendor.name;
+            assert!(VENDORS[..nth].iter().all(|other| other.name != name), "{name}");
+            assert_eq!(vendor.own_base(&env).is_some(), vendor.base_url.is_some(), "{name}");
+            if let Some(base) = vendor.own_base(&env) {
+                assert_eq!(vendor.completed(base.clone()), base, "{name}");
+            }
+            assert_eq!(vendor.headers().names().count(), vendor.headers.len(), "{name}");
+            for (nth, way) in vendor.spoken.iter().enumerate() {
+                let path = way.spoken().path_of("m", true);
+                assert!(path.starts_with('/') && !path.contains('{'), "{name} {path}");
+                assert!(vendor.spoken[..nth].iter().all(|other| other.dialect != way.dialect), "{name}");
             }
         }
     }
 
     #[test]
-    fn no_prefix_is_claimed_twice() {
-        let claims: Vec<&str> = VENDORS.iter().flat_map(|vendor| vendor.claims).copied().collect();
-        for (nth, claim) in claims.iter().enumerate() {
-            assert!(!claims[..nth].contains(claim), "{claim}");
+    fn every_vendor_holds_a_conversation_and_an_unknown_one_is_of_its_family() {
+        for vendor in &VENDORS {
+            assert!(vendor.spoken.iter().any(|way| way.dialect.is_conversation()), "{}", vendor.name);
+        }
+        for family in Family::ALL {
+            let row = unknown(family);
+            assert_eq!((row.family(), row.spoken()), (family, Spoken::of_family(family)));
+        }
+    }
+
+    #[test]
+    fn no_prefix_is_claimed_twice_and_no_key_found_twice() {
+        let searched = || VENDORS.iter().filter(|vendor| vendor.is_searched);
+        let claims = searched().flat_map(|vendor| vendor.claims);
+        let words: Vec<&str> =
+            claims.chain(searched().flat_map(|vendor| vendor.key_names)).copied().collect();
+        for (nth, word) in words.iter().enumerate() {
+            assert!(!words[..nth].contains(word), "{word}");
         }
     }
 }

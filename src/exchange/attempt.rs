@@ -19,9 +19,12 @@ use crate::upstream::{
 };
 use crate::wire::translate::{Losses, Scene};
 use crate::wire::{Call, Changes, Framing, patch};
-use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::{HeaderName, Method};
 use std::sync::Arc;
+
+/// Every request of Anthropic's dialect must name the version of it that is meant; this is the one that is written.
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// What is sent, whoever serves it.
 #[derive(Debug)]
@@ -178,6 +181,9 @@ fn translated(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if call.stream { "text/event-stream" } else { "application/json" };
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    if spoken.dialect == Dialect::Messages {
+        headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
+    }
     let path = spoken.path_of(target.model.as_str(), call.stream);
     // Events can be told apart while they come; the array that Gemini sends without this, too, but not as easily.
     let query = (call.stream && spoken.dialect == Dialect::Gemini).then_some("alt=sse");

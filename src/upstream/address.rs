@@ -3,6 +3,7 @@
 //! Knows no headers. Invariant: a [`Destination`] has the scheme, host and port of its base URL and lies
 //! under its path, whatever path a client sends; so whoever holds one may attach the key.
 
+use super::query::{is_clients_credential, name_of};
 use reqwest::Url;
 
 /// The parsed base URL of a provider.
@@ -39,8 +40,17 @@ impl Address {
         self.base.scheme() == "https"
     }
 
-    /// The URL of a path with an optional query. The base URL's own query, such as an API version, is kept;
-    /// a `key` in the client's is dropped, because it is a credential. `None` if the path leads elsewhere.
+    /// The same with this in the query of every request, after what the base URL has there.
+    pub(super) fn with_query(mut self, query: Option<&str>) -> Address {
+        let own = self.base.query().into_iter().chain(query).filter(|query| !query.is_empty());
+        let query = own.collect::<Vec<_>>().join("&");
+        self.base.set_query((!query.is_empty()).then_some(query.as_str()));
+        self
+    }
+
+    /// The URL of a path with an optional query. Its own query, such as an API version, is kept and stands in
+    /// the place of what the client's has under the same names; a `key` in the client's is dropped, because it
+    /// is a credential. `None` if the path leads elsewhere.
     pub(super) fn join(&self, path_and_query: &str) -> Option<Destination> {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         if !path.is_empty() && !path.starts_with('/') {
@@ -49,9 +59,12 @@ impl Address {
         let root = self.base.path().trim_end_matches('/');
         let mut url = self.base.clone();
         url.set_path(&format!("{root}{path}"));
-        let own = self.base.query().into_iter();
-        let theirs = query.split('&').filter(|pair| !pair.is_empty() && !is_key(pair));
-        let query = own.chain(theirs).collect::<Vec<_>>().join("&");
+        let own = self.base.query();
+        let names: Vec<String> = own.into_iter().flat_map(|own| own.split('&')).map(name_of).collect();
+        let is_theirs =
+            |pair: &&str| !pair.is_empty() && !is_clients_credential(pair) && !names.contains(&name_of(pair));
+        let theirs = query.split('&').filter(is_theirs);
+        let query = own.into_iter().chain(theirs).collect::<Vec<_>>().join("&");
         url.set_query((!query.is_empty()).then_some(query.as_str()));
         // Dot segments have been resolved by now, in any spelling.
         let under =
@@ -65,10 +78,6 @@ impl Destination {
     pub(super) fn into_url(self) -> Url {
         self.0
     }
-}
-
-fn is_key(pair: &str) -> bool {
-    pair.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("key"))
 }
 
 #[cfg(test)]
@@ -96,6 +105,23 @@ mod tests {
         check("https://h/d?api-version=1", "/chat", Some("https://h/d/chat?api-version=1"));
         check("https://h/d", "/chat?key=sk&x=1&KEY=2&key", Some("https://h/d/chat?x=1"));
         check("https://h/d", "/chat?key=sk", Some("https://h/d/chat"));
+        check("https://h/d", "/chat?%6bey=sk&access_token=t", Some("https://h/d/chat"));
+    }
+
+    #[test]
+    fn what_is_configured_stands_in_the_place_of_what_a_client_sends() {
+        let joined = |base: &str, query: Option<&str>, path: &str| {
+            let address = Address::parse(base).expect("a good base").with_query(query);
+            address.join(path).expect("under the base").into_url().to_string()
+        };
+        let version = Some("api-version=2");
+        assert_eq!(joined("https://h/d", version, "/chat"), "https://h/d/chat?api-version=2");
+        assert_eq!(
+            joined("https://h/d", version, "/chat?x=1&API-Version=9&api%2Dversion"),
+            "https://h/d/chat?api-version=2&x=1"
+        );
+        assert_eq!(joined("https://h/d?a=1", version, "/c?a=2&b=3"), "https://h/d/c?a=1&api-version=2&b=3");
+        assert_eq!(joined("https://h/d", None, "/c?a=2"), "https://h/d/c?a=2");
     }
 
     #[test]

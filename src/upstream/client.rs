@@ -8,7 +8,7 @@ use super::credential::KeyHeader;
 use super::failure::{ClientBodyBroke, Failure, FailureKind};
 use super::headers::{Forwardable, without_hop_by_hop};
 use super::reply::{Reply, ReplyBody};
-use super::settings::UpstreamSettings;
+use super::settings::{AuthScheme, DefaultHeaders, UpstreamSettings};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use http::header::{CONTENT_LENGTH, HeaderValue};
@@ -34,6 +34,7 @@ pub struct Upstream {
     client: reqwest::Client,
     address: Address,
     key: Option<KeyHeader>,
+    headers: DefaultHeaders,
     first_byte_timeout: Duration,
     idle_timeout: Duration,
 }
@@ -45,10 +46,10 @@ pub struct UpstreamRequest {
     pub method: Method,
     /// What follows the base URL: a path that is empty or begins with a slash, and a query.
     pub path_and_query: String,
-    /// The header that carries the key, where it is not the provider's usual one.
-    pub auth: Option<super::settings::AuthScheme>,
     /// The headers but for the key.
     pub headers: Forwardable,
+    /// The header that carries the key, where it is not the provider's usual one.
+    pub auth: Option<AuthScheme>,
     /// The body.
     pub body: RequestBody,
 }
@@ -93,6 +94,7 @@ impl Upstream {
     /// check it by.
     pub fn new(settings: &UpstreamSettings) -> Result<Upstream, BuildError> {
         let address = Address::parse(&settings.base_url).map_err(BuildError::Address)?;
+        let address = address.with_query(settings.query.as_deref());
         let key = match &settings.credential {
             Some(credential) => Some(KeyHeader::new(credential).ok_or(BuildError::Key)?),
             None => None,
@@ -123,6 +125,7 @@ impl Upstream {
             client,
             address,
             key,
+            headers: settings.headers.clone(),
             first_byte_timeout: settings.first_byte_timeout,
             idle_timeout: settings.idle_timeout,
         })
@@ -139,8 +142,9 @@ impl Upstream {
             return Err(Failure::plain(FailureKind::Path));
         };
         let mut headers = request.headers.into_map();
+        self.headers.fill(&mut headers);
         if let Some(key) = &self.key {
-            key.put(&mut headers, &destination);
+            key.put(&mut headers, request.auth, &destination);
         }
         let pieces = Arc::new(AtomicU64::new(0));
         let body = match request.body {

@@ -7,33 +7,35 @@ use super::address::Destination;
 use super::settings::{AuthScheme, Credential};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
-/// The header that carries a key, ready to be sent.
+/// The header that carries a key, ready to be sent under any scheme.
 #[derive(Clone, Debug)]
 pub(super) struct KeyHeader {
-    name: HeaderName,
-    value: HeaderValue,
+    usual: AuthScheme,
+    bearer: HeaderValue,
+    bare: HeaderValue,
 }
 
 impl KeyHeader {
     /// `None` if the key holds what no header may, such as a line break.
     pub(super) fn new(credential: &Credential) -> Option<KeyHeader> {
         let key = credential.key.expose();
-        let (name, value) = match credential.scheme {
-            AuthScheme::Bearer => (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {key}"))),
-            AuthScheme::ApiKey => (HeaderName::from_static("api-key"), HeaderValue::try_from(key)),
-            AuthScheme::XApiKey => (HeaderName::from_static("x-api-key"), HeaderValue::try_from(key)),
-            AuthScheme::XGoogApiKey => {
-                (HeaderName::from_static("x-goog-api-key"), HeaderValue::try_from(key))
-            }
-        };
-        let mut value = value.ok()?;
-        value.set_sensitive(true);
-        Some(KeyHeader { name, value })
+        let mut bearer = HeaderValue::try_from(format!("Bearer {key}")).ok()?;
+        let mut bare = HeaderValue::try_from(key).ok()?;
+        bearer.set_sensitive(true);
+        bare.set_sensitive(true);
+        Some(KeyHeader { usual: credential.scheme, bearer, bare })
     }
 
-    /// Sets the header for a request to `_to`, which is where the key belongs.
-    pub(super) fn put(&self, headers: &mut HeaderMap, _to: &Destination) {
-        headers.insert(self.name.clone(), self.value.clone());
+    /// Sets the header for a request to `_to`, which is where the key belongs; under the provider's usual scheme
+    /// unless another is given.
+    pub(super) fn put(&self, headers: &mut HeaderMap, scheme: Option<AuthScheme>, _to: &Destination) {
+        let (name, value) = match scheme.unwrap_or(self.usual) {
+            AuthScheme::Bearer => (AUTHORIZATION, &self.bearer),
+            AuthScheme::ApiKey => (HeaderName::from_static("api-key"), &self.bare),
+            AuthScheme::XApiKey => (HeaderName::from_static("x-api-key"), &self.bare),
+            AuthScheme::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), &self.bare),
+        };
+        headers.insert(name, value.clone());
     }
 }
 
@@ -53,12 +55,17 @@ mod tests {
         for (scheme, name, value) in [
             (AuthScheme::Bearer, "authorization", "Bearer sk-canary"),
             (AuthScheme::ApiKey, "api-key", "sk-canary"),
+            (AuthScheme::XApiKey, "x-api-key", "sk-canary"),
+            (AuthScheme::XGoogApiKey, "x-goog-api-key", "sk-canary"),
         ] {
-            let header = key(scheme, "sk-canary").unwrap();
-            let mut headers = HeaderMap::new();
-            header.put(&mut headers, &to);
-            assert_eq!(headers[name], value);
-            assert!(!format!("{header:?} {headers:?}").contains("canary"));
+            for (usual, other) in [(scheme, None), (AuthScheme::Bearer, Some(scheme))] {
+                let header = key(usual, "sk-canary").unwrap();
+                let mut headers = HeaderMap::new();
+                header.put(&mut headers, other, &to);
+                assert_eq!(headers[name], value);
+                assert_eq!(headers.len(), 1, "a key is sent once");
+                assert!(!format!("{header:?} {headers:?}").contains("canary"));
+            }
         }
     }
 

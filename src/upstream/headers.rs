@@ -59,15 +59,17 @@ pub fn forwardable(client: &HeaderMap, hop: &Hop) -> Forwardable {
     Forwardable(headers)
 }
 
-/// The same for a request that is translated: headers of the client's own dialect mean nothing, or something
-/// else, where another is spoken.
+/// The same for a request that goes on in another dialect than the client's. What only that dialect has a
+/// meaning for must not travel: a beta of one vendor is a bad request at another, and the body is not the one
+/// that the client has described.
 pub fn forwardable_translated(client: &HeaderMap, hop: &Hop) -> Forwardable {
-    forwardable(client, hop)
-}
-
-/// What of a client's query may go to a provider.
-pub fn query_for_provider(query: Option<&str>) -> Option<String> {
-    query.map(str::to_owned)
+    let mut forwardable = forwardable(client, hop);
+    let foreign: Vec<HeaderName> =
+        forwardable.0.keys().filter(|name| is_of_dialect(name.as_str())).cloned().collect();
+    for name in foreign {
+        forwardable.0.remove(name);
+    }
+    forwardable
 }
 
 /// What of a provider's answer headers may go to the client. Cookies and promises about other ports are
@@ -106,7 +108,7 @@ fn filter(headers: &HeaderMap, keep: impl Fn(&str) -> bool) -> HeaderMap {
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1>, and the older ones still in use.
-fn is_hop_by_hop(name: &str) -> bool {
+pub(super) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
         "connection"
@@ -123,13 +125,36 @@ fn is_hop_by_hop(name: &str) -> bool {
 }
 
 fn stays_here(name: &str) -> bool {
-    let credential = matches!(name, "authorization" | "x-api-key" | "api-key" | "x-goog-api-key" | "cookie");
     // They name an account of the client's, which the configured key does not belong to.
     let account = matches!(name, "openai-organization" | "openai-project");
-    // Of the connection or of the body as the client sent it; the ones for the provider are made anew.
-    let framing = matches!(name, "host" | "content-length" | "accept-encoding" | "expect");
     let about_client = matches!(name, "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-");
-    credential || account || framing || about_client || name.starts_with("x-tidegate-")
+    is_credential(name) || account || is_made_anew(name) || about_client || is_ours(name)
+}
+
+/// Whether a header of this name proves who somebody is.
+pub(super) fn is_credential(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization" | "x-api-key" | "api-key" | "x-goog-api-key" | "cookie" | "proxy-authorization"
+    )
+}
+
+/// Of the connection or of the body as the client sent it; the ones for the provider are made anew.
+pub(super) fn is_made_anew(name: &str) -> bool {
+    matches!(name, "host" | "content-length" | "accept-encoding" | "expect")
+}
+
+/// Whether a header of this name is between tidegate and its clients, or between two of its kind.
+pub(super) fn is_ours(name: &str) -> bool {
+    name.starts_with("x-tidegate-")
+}
+
+/// Whether a header of this name means something in one dialect alone, or tells of a body in that dialect or of
+/// the program that speaks it.
+fn is_of_dialect(name: &str) -> bool {
+    const PREFIXES: [&str; 5] = ["anthropic-", "openai-", "x-goog-", "x-stainless-", "x-claude-"];
+    matches!(name, "content-type" | "accept" | "x-app" | "originator" | "session_id")
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -193,6 +218,33 @@ mod tests {
                 "x-tidegate-hop: me",
             ]
         );
+    }
+
+    #[test]
+    fn nothing_of_the_clients_dialect_reaches_a_provider_of_another() {
+        let client = headers(&[
+            ("authorization", "Bearer theirs"),
+            ("anthropic-version", "2023-06-01"),
+            ("anthropic-beta", "a"),
+            ("anthropic-beta", "b"),
+            ("anthropic-dangerous-direct-browser-access", "true"),
+            ("openai-beta", "a"),
+            ("x-goog-api-client", "genai"),
+            ("x-stainless-lang", "js"),
+            ("x-claude-code-session-id", "s"),
+            ("x-app", "cli"),
+            ("originator", "codex"),
+            ("session_id", "s"),
+            ("content-type", "application/json"),
+            ("accept", "text/event-stream"),
+            ("user-agent", "sdk/1"),
+            ("x-request-id", "r"),
+        ]);
+        let through = forwardable_translated(&client, &hop("me"));
+        let kept =
+            ["accept-encoding: identity", "user-agent: sdk/1", "x-request-id: r", "x-tidegate-hop: me"];
+        assert_eq!(show(through.as_map()), kept);
+        assert!(hop("me").has_seen(through.as_map()));
     }
 
     #[test]

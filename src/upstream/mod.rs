@@ -5,11 +5,13 @@ mod client;
 mod credential;
 mod failure;
 mod headers;
+mod query;
 mod reply;
 mod settings;
 
 pub use client::{BuildError, RequestBody, RequestBytes, Upstream, UpstreamRequest};
 pub use failure::{Failure, FailureKind};
-pub use headers::{Forwardable, Hop, for_client, forwardable, forwardable_translated, query_for_provider};
+pub use headers::{Forwardable, Hop, for_client, forwardable, forwardable_translated};
+pub use query::query_for_provider;
 pub use reply::{Reply, ReplyBody};
-pub use settings::{AuthScheme, Credential, Spoken, UpstreamSettings};
+pub use settings::{AuthScheme, BadHeader, Credential, DefaultHeaders, Spoken, UpstreamSettings};

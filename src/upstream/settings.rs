@@ -1,7 +1,11 @@
 //! How a provider is reached.
 
+use super::headers::{is_credential, is_hop_by_hop, is_made_anew, is_ours};
+use super::query;
 use crate::dialect::{Dialect, Family};
 use crate::secret::Secret;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use std::fmt;
 use std::time::Duration;
 
 /// Address, credential and patience for one provider.
@@ -12,8 +16,11 @@ pub struct UpstreamSettings {
     /// What is spoken there and under which paths, the best first: of several that a conversation could be
     /// translated into, the first is taken.
     pub spoken: Vec<Spoken>,
-    /// Appended to the query of every request, such as `api-version=2024-10-21`.
+    /// Stands in the query of every request, such as `api-version=2024-10-21`, and in the place of what a client
+    /// sends under the same names.
     pub query: Option<String>,
+    /// Sent with every request whose client has sent no header of that name.
+    pub headers: DefaultHeaders,
     /// How the key is sent, and the key. `None` sends no credential (local servers).
     pub credential: Option<Credential>,
     /// The longest wait for a connection.
@@ -105,6 +112,11 @@ impl AuthScheme {
 }
 
 impl UpstreamSettings {
+    /// Whether a query holds what looks like a key by its name, and so must not be a setting.
+    pub fn holds_credential(query: &str) -> bool {
+        query::holds_credential(query)
+    }
+
     /// How a dialect is spoken here, if it is.
     pub fn spoken(&self, dialect: Dialect) -> Option<&Spoken> {
         self.spoken.iter().find(|spoken| spoken.dialect == dialect)
@@ -116,10 +128,140 @@ impl UpstreamSettings {
             base_url: base_url.into().trim_end_matches('/').to_owned(),
             spoken: Spoken::of_family(Family::OpenAi),
             query: None,
+            headers: DefaultHeaders::default(),
             credential,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(120),
         }
+    }
+}
+
+/// Headers that a provider wants, sent where the client sent none of that name. Each name is there once; none is a
+/// credential, which has its own way and its own rules; none belongs to the connection or to the gateway; and
+/// no value is printed, because people put secrets there all the same.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct DefaultHeaders(Vec<(HeaderName, HeaderValue)>);
+
+/// Why a header cannot be one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadHeader {
+    /// This is no name of a header.
+    Name,
+    /// The value holds what no header can carry, or nothing.
+    Value,
+    /// It carries a credential.
+    Credential,
+    /// It belongs to the connection, or the gateway sets it.
+    Reserved,
+    /// It is there already.
+    Twice,
+}
+
+impl DefaultHeaders {
+    /// Adds a header.
+    ///
+    /// # Errors
+    /// It cannot be one; says why.
+    pub fn add(&mut self, name: &str, value: &str) -> Result<(), BadHeader> {
+        let name = HeaderName::try_from(name).map_err(|_| BadHeader::Name)?;
+        if is_credential(name.as_str()) {
+            return Err(BadHeader::Credential);
+        }
+        if is_hop_by_hop(name.as_str()) || is_made_anew(name.as_str()) || is_ours(name.as_str()) {
+            return Err(BadHeader::Reserved);
+        }
+        if self.names().any(|known| *known == name) {
+            return Err(BadHeader::Twice);
+        }
+        let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        let mut value = HeaderValue::try_from(value.trim()).map_err(|_| BadHeader::Value)?;
+        if !is_plain || value.is_empty() {
+            return Err(BadHeader::Value);
+        }
+        value.set_sensitive(true);
+        self.0.push((name, value));
+        Ok(())
+    }
+
+    /// These, and those of `others` whose names are not here.
+    #[must_use]
+    pub fn or(mut self, others: DefaultHeaders) -> DefaultHeaders {
+        for (name, value) in others.0 {
+            if !self.names().any(|known| *known == name) {
+                self.0.push((name, value));
+            }
+        }
+        self
+    }
+
+    /// The names, in the order in which they were added.
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.0.iter().map(|(name, _)| name)
+    }
+
+    /// Puts in what is not there.
+    pub(super) fn fill(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.0 {
+            if !headers.contains_key(name) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
+impl fmt::Debug for DefaultHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names().map(HeaderName::as_str)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, value: &str, expected: Result<(), BadHeader>) {
+        assert_eq!(DefaultHeaders::default().add(name, value), expected, "{name}");
+    }
+
+    #[test]
+    fn what_has_its_own_way_is_refused() {
+        for name in
+            ["Authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"]
+        {
+            check(name, "v", Err(BadHeader::Credential));
+        }
+        for name in ["connection", "TE", "host", "content-length", "accept-encoding", "x-tidegate-hop"] {
+            check(name, "v", Err(BadHeader::Reserved));
+        }
+        for (name, value, why) in [
+            ("", "v", BadHeader::Name),
+            ("a b", "v", BadHeader::Name),
+            ("é", "v", BadHeader::Name),
+            ("x-a", "", BadHeader::Value),
+            ("x-a", " ", BadHeader::Value),
+            ("x-a", "a\r\nb: c", BadHeader::Value),
+            ("x-a", "é", BadHeader::Value),
+        ] {
+            check(name, value, Err(why));
+        }
+        check("OpenAI-Organization", "org-1", Ok(()));
+    }
+
+    #[test]
+    fn a_clients_header_wins_and_no_value_is_printed() {
+        let mut defaults = DefaultHeaders::default();
+        defaults.add("anthropic-version", "2023-06-01").unwrap();
+        defaults.add("X-Title", "canary").unwrap();
+        assert_eq!(defaults.add("x-title", "b"), Err(BadHeader::Twice));
+        let mut headers = HeaderMap::new();
+        headers.insert("anthropic-version", HeaderValue::from_static("theirs"));
+        defaults.fill(&mut headers);
+        assert_eq!(
+            (&headers["anthropic-version"], &headers["x-title"]),
+            (&HeaderValue::from_static("theirs"), &HeaderValue::from_static("canary"))
+        );
+        let shown = format!("{defaults:?} {headers:?}");
+        assert!(shown.contains("x-title") && !shown.contains("canary"), "{shown}");
     }
 }

@@ -4,6 +4,7 @@
 //! server sends. Nothing sleeps: each side waits for what the other does.
 
 mod provider;
+mod wanted;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -23,7 +24,7 @@ const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
 fn post(path: &str, body: RequestBody) -> UpstreamRequest {
     let (path_and_query, headers) = (path.to_owned(), Forwardable::default());
-    UpstreamRequest { method: Method::POST, path_and_query, headers, body }
+    UpstreamRequest { method: Method::POST, path_and_query, headers, auth: None, body }
 }
 
 fn get() -> UpstreamRequest {

@@ -35,7 +35,7 @@ fn keys_in_the_environment_become_providers() {
         &[
             "openai https://api.openai.com/v1 sk-1",
             "anthropic https://api.anthropic.com/v1 a",
-            "gemini https://generativelanguage.googleapis.com/v1beta/openai g",
+            "gemini https://generativelanguage.googleapis.com/v1beta g",
         ],
     );
     let azure =
@@ -45,8 +45,45 @@ fn keys_in_the_environment_become_providers() {
     assert_eq!(azure.upstream.credential.as_ref().unwrap().scheme, crate::upstream::AuthScheme::ApiKey);
     check(
         &[("GEMINI_API_KEY", " "), ("GOOGLE_API_KEY", "g")],
-        &["gemini https://generativelanguage.googleapis.com/v1beta/openai g"],
+        &["gemini https://generativelanguage.googleapis.com/v1beta g"],
     );
+}
+
+#[test]
+fn a_vendor_that_is_found_speaks_what_its_row_says() {
+    let found = found(&[("ANTHROPIC_API_KEY", "a"), ("GEMINI_API_KEY", "g"), ("DEEPSEEK_API_KEY", "d")]);
+    let shown = |provider: &Provider| {
+        let upstream = &provider.upstream;
+        let scheme = upstream.credential.as_ref().map(|credential| credential.scheme.name());
+        let spoken = upstream.spoken.iter().map(|spoken| format!("{}:{}", spoken.dialect, spoken.path));
+        let spoken = spoken.collect::<Vec<_>>().join(" ");
+        format!("{} {:?} {} {spoken}", provider.id, provider.family, scheme.unwrap_or_default())
+    };
+    assert_eq!(
+        found.providers.iter().map(shown).collect::<Vec<_>>(),
+        [
+            "anthropic Anthropic x-api-key messages:/messages",
+            "gemini Gemini x-goog-api-key gemini:/models/{model}:{verb} gemini_embed:/models/{model}:{verb} \
+             gemini_batch_embed:/models/{model}:{verb} chat:/openai/chat/completions embeddings:/openai/embeddings",
+            "deepseek OpenAi bearer chat:/chat/completions messages:/anthropic/v1/messages",
+        ]
+    );
+    assert!(!found.providers[0].counting.cached_input);
+    assert_eq!(found.providers[0].upstream.headers.names().count(), 1);
+}
+
+#[test]
+fn bedrock_is_found_where_its_region_is_known() {
+    let key = ("AWS_BEARER_TOKEN_BEDROCK", "b");
+    check(&[key, ("AWS_REGION", "us-east-1")], &["bedrock https://bedrock-mantle.us-east-1.api.aws/v1 b"]);
+    check(
+        &[key, ("AWS_DEFAULT_REGION", "eu-west-3")],
+        &["bedrock https://bedrock-mantle.eu-west-3.api.aws/v1 b"],
+    );
+    let unused = ["AWS_BEARER_TOKEN_BEDROCK is ignored: AWS_REGION gives it no address"];
+    check(&[key], &unused);
+    check(&[key, ("AWS_REGION", "evil.example/")], &unused);
+    check(&[("AWS_REGION", "us-east-1")], &[]);
 }
 
 #[test]
@@ -72,6 +109,9 @@ fn an_address_in_the_environment_is_completed() {
         &["anthropic https://proxy.example/v1 a"],
     );
     check(&[("OPENAI_BASE_URL", "http://127.0.0.1:9000/v1")], &["openai http://127.0.0.1:9000/v1"]);
+    for written in ["http://127.0.0.1:9000", "http://127.0.0.1:9000/v1beta/openai"] {
+        check(&[("GOOGLE_GEMINI_BASE_URL", written)], &["gemini http://127.0.0.1:9000/v1beta"]);
+    }
 }
 
 #[test]
@@ -83,6 +123,19 @@ fn an_address_that_leads_back_to_the_gateway_is_ignored_and_said() {
                 "openai https://api.openai.com/v1 sk-1",
                 "OPENAI_BASE_URL is ignored: it points at this gateway itself",
             ],
+        );
+    }
+    for (name, key, provider) in [
+        ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "anthropic https://api.anthropic.com/v1 k"),
+        (
+            "GOOGLE_GEMINI_BASE_URL",
+            "GEMINI_API_KEY",
+            "gemini https://generativelanguage.googleapis.com/v1beta k",
+        ),
+    ] {
+        check(
+            &[(key, "k"), (name, "http://localhost:8433")],
+            &[provider, &format!("{name} is ignored: it points at this gateway itself")],
         );
     }
 }

@@ -12,13 +12,12 @@ use super::super::secret_source::SecretSource;
 use super::super::vendors::{VENDORS, Vendor, vendor};
 use super::{Resolver, filled, route};
 use crate::admission::Limits;
-use crate::dialect::Family;
 use crate::exchange::Provider;
 use crate::ids::ModelName;
 use crate::routing::BreakerPolicy;
 use crate::secret::Secret;
 use crate::server::ServerSettings;
-use crate::upstream::{AuthScheme, Credential, UpstreamSettings};
+use crate::upstream::{Credential, UpstreamSettings};
 use std::num::NonZeroU32;
 use std::ops::Range;
 use toml::Spanned;
@@ -79,11 +78,7 @@ impl Resolver<'_> {
         let key = |key: &str| format!("{at}.{key}");
         self.check_name(&name, &at);
         let vendor = self.vendor(raw.vendor.take(), name.get_ref(), &key("vendor"));
-        let families = Family::ALL.map(|family| (family.name(), family));
-        let family = self.choice(raw.dialect.take(), &key("dialect"), &families).unwrap_or_default();
-        let schemes = AuthScheme::ALL.map(|scheme| (scheme.name(), scheme));
-        let scheme = self.choice(raw.auth.take(), &key("auth"), &schemes);
-        let scheme = scheme.or(vendor.map(|vendor| vendor.scheme)).unwrap_or_default();
+        let speech = self.speech(&mut raw, vendor, &at);
         let has_address = filled_at(&raw.base_url);
         let written_key = self.key(&mut raw, &at, vendor.filter(|_| !has_address));
         let base = self.base_url(raw.base_url, &name, vendor, server);
@@ -96,9 +91,12 @@ impl Resolver<'_> {
         };
         let limits = self.limits(raw.limits, &key("limits"));
         let models = self.models(raw.models, &key("models"));
-        let credential = written_key.map(|written| Credential { scheme, key: written.key });
+        let credential = written_key.map(|written| Credential { scheme: speech.scheme, key: written.key });
         let usual = UpstreamSettings::new(base.as_ref().map_or("", BaseUrl::as_str), credential);
         let upstream = UpstreamSettings {
+            spoken: speech.spoken,
+            query: speech.query,
+            headers: speech.headers,
             connect_timeout: self.wait(raw.connect_timeout, &key("connect_timeout"), usual.connect_timeout),
             first_byte_timeout: self.wait(
                 raw.first_byte_timeout,
@@ -112,10 +110,10 @@ impl Resolver<'_> {
         let claims = vendor.map(Vendor::claims).unwrap_or_default();
         Some(Provider {
             id: name.into_inner().into(),
-            family,
+            family: speech.family,
             upstream,
             limits,
-            counting: Default::default(),
+            counting: speech.counting,
             breaker,
             models,
             claims,
@@ -148,27 +146,25 @@ impl Resolver<'_> {
     ) -> Option<BaseUrl> {
         let at = format!("provider.{}", named(name.get_ref()));
         let Some(written) = filled(written) else {
-            let usual = vendor.and_then(|vendor| vendor.base_url);
+            let usual = vendor.and_then(|vendor| vendor.own_base(self.env));
             let at_fault = [format!("{at}.base_url"), format!("{at}.vendor")];
             if usual.is_none() && !at_fault.iter().any(|key| self.is_wrong(key)) {
-                let known =
-                    VENDORS.iter().filter(|vendor| vendor.base_url.is_some()).map(|vendor| vendor.name);
-                let instead = match nearest(name.get_ref(), known) {
-                    Some(near) if vendor.is_none() => {
-                        format!("did you mean [provider.{near}]? Else write base_url = \"https://.../v1\"")
-                    }
-                    _ => "write base_url = \"https://.../v1\"; only known vendors can do without".to_owned(),
-                };
-                self.mistake(name.span(), &at, "this provider has no `base_url`", instead);
+                let (wrong, instead) = no_address(name.get_ref(), vendor);
+                self.mistake(name.span(), &at, wrong, instead);
             }
-            return usual.and_then(|url| BaseUrl::parse(url).ok());
+            return usual;
         };
         let (wrong, instead) = match BaseUrl::parse(written.get_ref()) {
             Ok(base) if base.is_gateway(server) => (
                 "`base_url` is the address of this gateway itself, which would send each request round for ever",
                 "write the address of the provider",
             ),
-            Ok(base) => return Some(base),
+            Ok(base) => {
+                return Some(match vendor {
+                    Some(vendor) => vendor.trimmed(base),
+                    None => base,
+                });
+            }
             Err(BadBaseUrl::NotHttp) => (
                 "`base_url` must be an http or https address",
                 "write it in full, such as \"https://api.openai.com/v1\"",
@@ -335,6 +331,25 @@ impl Resolver<'_> {
             Some(_) => {}
         }
     }
+}
+
+/// What is wrong where a provider has no address, and what to write.
+fn no_address(name: &str, vendor: Option<&Vendor>) -> (&'static str, String) {
+    if let Some(Vendor { base_url: Some(url), region_names: [region, ..], .. }) = vendor {
+        let url = url.replace("{region}", "REGION");
+        return (
+            "this provider has no region to make its address of",
+            format!("set {region}, or write base_url = \"{url}\" with your region"),
+        );
+    }
+    let known = VENDORS.iter().filter(|vendor| vendor.base_url.is_some()).map(|vendor| vendor.name);
+    let instead = match nearest(name, known) {
+        Some(near) if vendor.is_none() => {
+            format!("did you mean [provider.{near}]? Else write base_url = \"https://.../v1\"")
+        }
+        _ => "write base_url = \"https://.../v1\"; only known vendors can do without".to_owned(),
+    };
+    ("this provider has no `base_url`", instead)
 }
 
 fn filled_at(written: &Option<Spanned<String>>) -> bool {
