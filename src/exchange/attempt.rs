@@ -65,6 +65,7 @@ pub(super) struct Begun {
 
 /// What the body of an answer is.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one lives at a time, within the box of its answer")]
 pub(super) enum BegunKind {
     /// Events, of which some have been read already.
     Events { decoder: SseDecoder, tally: Tally, read: Vec<(Frame, Seen)> },

@@ -114,7 +114,8 @@ impl Gateway {
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {
                     let account = self.open_account(request, call.dialect, &begun, reservation, trace);
-                    return Ok(answer_with(*begun, account, call.stream && !call.wants_usage, trace));
+                    let hide_usage = call.stream && call.dialect.asks_for_usage() && !call.wants_usage;
+                    return Ok(answer_with(*begun, account, hide_usage, trace));
                 }
                 Attempted::FellSick => {
                     trace.attempts -= 1;

@@ -54,7 +54,7 @@ impl Relay {
                     // Nobody will ask for a body that is known to be empty.
                     account.close(Ending::Complete, None);
                 }
-                Shape::Plain { scan: UsageScan::new(), expected }
+                Shape::Plain { scan: UsageScan::new(account.dialect), expected }
             }
             BegunKind::Events { decoder, tally, read } => {
                 // The first event has come already, or the answer would not have begun.

@@ -48,6 +48,8 @@ impl ProviderError {
 fn read_json(value: &Value) -> ProviderError {
     // Google answers a stream with an array of one.
     let outer = value.get(0).unwrap_or(value);
+    // OpenAI's event that a response has failed.
+    let outer = outer.get("response").filter(|response| response["error"].is_object()).unwrap_or(outer);
     let inner = outer.get("error").filter(|error| !error.is_null()).unwrap_or(outer);
     let kind =
         ["type", "status"].into_iter().find_map(|key| word(inner.get(key).filter(|word| word.is_string())?));
