@@ -122,7 +122,7 @@ fn estimating(criterion: &mut Criterion) {
         wants_usage: false,
         output_cap: None,
         choices: 1,
-        spans: Spans { model: 0..0, stream_options: None, include_usage: None, insert: 1 },
+        spans: Spans { models: Vec::new(), stream_options: None, include_usage: None, insert: 1 },
     };
     let [(_, prose), ..] = kinds();
     let small = conversation(3, &prose, 150);

@@ -99,6 +99,11 @@ impl Dialect {
         self.is_conversation() || matches!(self, Dialect::Completions)
     }
 
+    /// Whether a stream tells its usage only to who asks for it with `stream_options`.
+    pub const fn asks_for_usage(self) -> bool {
+        matches!(self, Dialect::Chat | Dialect::Completions)
+    }
+
     /// Whether a model writes tokens in answer; embeddings are input alone.
     pub const fn has_output(self) -> bool {
         self.streams()

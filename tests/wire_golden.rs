@@ -1,17 +1,21 @@
 //! Bodies and streams as clients and providers send them, and what is read from them.
 //!
 //! A case is a file in `tests/golden/wire/DIALECT/`: `NAME.json` is the body of a call, `NAME.sse` a streamed
-//! answer, and `NAME.json.expect` or `NAME.sse.expect` what comes of it. To add one, put the file there and
-//! run the tests with `UPDATE_GOLDEN=1`, which writes what is expected; then read that with care.
+//! answer, `NAME.array` one that comes as a JSON array, and the same with `.expect` what comes of it. Where the
+//! path names the model it is `gemini-2.5-pro`; a body `NAME.stream.json` was sent to the path that streams. To
+//! add a case, put the file there and run the tests with `UPDATE_GOLDEN=1`, which writes what is expected; then
+//! read that with care.
 
 #![allow(clippy::unwrap_used, reason = "a case that cannot be read fails the test")]
 
 use bytes::Bytes;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use tidegate::dialect::Dialect;
+use tidegate::dialect::{Dialect, Family};
+use tidegate::ids::ModelName;
 use tidegate::wire::{
-    Asked, Call, Changes, Content, Frame, Seen, SseDecoder, Tally, UsageScan, patch, read, strip_null_usage,
+    Asked, Call, Changes, Content, EventDecoder, Frame, Framing, Seen, Tally, UsageScan, patch, read,
+    strip_null_usage,
 };
 
 /// Longer than any event of the cases.
@@ -21,7 +25,7 @@ const EVENT_MAX: usize = 64 << 10;
 fn bodies_are_read_as_expected() {
     for (dialect, path) in cases("json") {
         let body = Bytes::from(std::fs::read(&path).unwrap());
-        let shown = match read(&Asked::in_body(dialect), &body) {
+        let shown = match read(&asked(dialect, &path), &body) {
             Ok((call, content)) => show_call(&body, &call, &content),
             Err(bad) => format!("refused: {bad}\n"),
         };
@@ -31,32 +35,68 @@ fn bodies_are_read_as_expected() {
 
 #[test]
 fn streams_are_read_as_expected_however_they_are_cut() {
-    for (dialect, path) in cases("sse") {
-        let stream = Bytes::from(std::fs::read(&path).unwrap());
-        let whole = show_stream(dialect, &stream, stream.len());
-        for size in [1, 2, 3, 7, 64, 1000] {
-            let cut = show_stream(dialect, &stream, size);
-            assert_eq!(cut, whole, "{} in chunks of {size}", path.display());
+    for (extension, framing) in [("sse", Framing::Sse), ("array", Framing::JsonArray)] {
+        for (dialect, path) in cases(extension) {
+            let stream = Bytes::from(std::fs::read(&path).unwrap());
+            let whole = show_stream(dialect, framing, &stream, stream.len());
+            for size in [1, 2, 3, 7, 64, 1000] {
+                let cut = show_stream(dialect, framing, &stream, size);
+                assert_eq!(cut, whole, "{} in chunks of {size}", path.display());
+            }
+            compare(&path, &whole);
         }
-        compare(&path, &whole);
     }
 }
 
 #[test]
 fn a_whole_answer_gives_the_same_usage_as_its_stream() {
-    let body = br#"{"id":"c","choices":[{"message":{"content":"\"usage\":{\"total_tokens\":1}"}}],
-        "usage":{"prompt_tokens":9,"completion_tokens":3}}"#;
-    let mut scan = UsageScan::new();
-    body.chunks(5).for_each(|piece| scan.feed(piece));
-    let mut tally = Tally::new(Dialect::Chat);
-    tally.on_event(br#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3}}"#);
-    assert!(scan.usage().is_some());
-    assert_eq!(scan.usage(), tally.usage());
+    for (dialect, answer, event) in [
+        (
+            Dialect::Chat,
+            r#"{"choices":[{"message":{"content":"\"usage\":{\"total_tokens\":1}"}}],"usage":USAGE}"#,
+            r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3}}"#,
+        ),
+        (
+            Dialect::Responses,
+            r#"{"id":"r","error":null,"output":[{"usage":{"input_tokens":1}}],"usage":USAGE}"#,
+            r#"{"type":"response.completed","response":{"id":"r","usage":{"input_tokens":9,"output_tokens":3}}}"#,
+        ),
+        (
+            Dialect::Messages,
+            r#"{"type":"message","content":[{"text":"usage"}],"stop_reason":"end_turn","usage":USAGE}"#,
+            r#"{"type":"message_delta","usage":{"input_tokens":2,"cache_read_input_tokens":7,"output_tokens":3}}"#,
+        ),
+        (
+            Dialect::Gemini,
+            r#"{"candidates":[{"usage":{"x":1}}],"usageMetadata":USAGE,"modelVersion":"m"}"#,
+            r#"{"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":1,"thoughtsTokenCount":2}}"#,
+        ),
+    ] {
+        let (_, usage) = event.split_at(event.rfind(":{").unwrap() + 1);
+        let usage = &usage[..=usage.find('}').unwrap()];
+        let mut scan = UsageScan::new(dialect);
+        answer.replace("USAGE", usage).as_bytes().chunks(5).for_each(|piece| scan.feed(piece));
+        let mut tally = Tally::new(dialect);
+        tally.on_event(event.as_bytes());
+        let told = scan.usage().map(|usage| (usage.input.0, usage.output.0));
+        assert_eq!(told, Some((9, 3)), "{dialect}");
+        assert_eq!(scan.usage(), tally.usage(), "{dialect}");
+        assert!(!scan.errored(), "{dialect}");
+    }
+}
+
+fn asked(dialect: Dialect, case: &Path) -> Asked {
+    let asked = Asked::in_body(dialect);
+    if dialect.family() != Family::Gemini {
+        return asked;
+    }
+    let stream = case.to_string_lossy().ends_with(".stream.json");
+    Asked { model: Some(ModelName::from("gemini-2.5-pro")), stream, ..asked }
 }
 
 fn cases(extension: &str) -> Vec<(Dialect, PathBuf)> {
     let mut cases = Vec::new();
-    for dialect in [Dialect::Chat, Dialect::Completions, Dialect::Embeddings] {
+    for dialect in Dialect::ALL {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wire").join(dialect.name());
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         cases.extend(
@@ -104,8 +144,8 @@ fn show_call(body: &Bytes, call: &Call, content: &Content<'_>) -> String {
     shown
 }
 
-fn show_stream(dialect: Dialect, stream: &Bytes, size: usize) -> String {
-    let mut decoder = SseDecoder::new(EVENT_MAX);
+fn show_stream(dialect: Dialect, framing: Framing, stream: &Bytes, size: usize) -> String {
+    let mut decoder = EventDecoder::new(framing, EVENT_MAX);
     let mut tally = Tally::new(dialect);
     let mut shown = String::new();
     let mut passed = Vec::new();
@@ -123,6 +163,12 @@ fn show_stream(dialect: Dialect, stream: &Bytes, size: usize) -> String {
     line("output so far", tally.output().to_string());
     line("usage", tally.usage().map_or("none".to_owned(), |usage| format!("{usage:?}")));
     line("done", format!("{}, errored {}", tally.done(), tally.errored()));
+    if dialect.family() != Family::OpenAi || dialect == Dialect::Responses {
+        line("finished", tally.finished().to_string());
+    }
+    if dialect == Dialect::Responses {
+        line("mark", format!("{:?}", tally.mark()));
+    }
     line("rest", format!("{:?}", String::from_utf8_lossy(&rest).trim_matches('\n')));
     shown
 }
@@ -140,6 +186,8 @@ fn show_frame(frame: &Frame, tally: &mut Tally, shown: &mut String) {
             let name = event.name.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
             writeln!(shown, "{seen:?} {name}: {given}").unwrap();
         }
+        // White space behind an array comes as it is cut.
+        None if given.is_empty() => {}
         None => writeln!(shown, "nothing: {given}").unwrap(),
     }
 }

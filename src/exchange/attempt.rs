@@ -130,7 +130,7 @@ fn same(gateway: &Gateway, sendable: &Sendable<'_>, target: &TargetId, spoken: &
     let Sendable { request, call, .. } = sendable;
     let changes = Changes {
         model: Some(target.model.as_str()),
-        include_usage: call.stream && matches!(call.dialect, Dialect::Chat | Dialect::Completions),
+        include_usage: call.stream && call.dialect.asks_for_usage(),
     };
     let path = spoken.path_of(target.model.as_str(), call.stream);
     let query = query_for_provider(request.query.as_deref());

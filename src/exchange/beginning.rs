@@ -62,6 +62,7 @@ pub(super) struct Begun {
 
 /// What the body of an answer is.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one lives at a time, within the box of its answer")]
 pub(super) enum BegunKind {
     /// Events, of which some have been read already.
     Events {
@@ -312,7 +313,7 @@ impl Listener {
         }
         let scene = self.scene.take().unwrap_or_default();
         let answer = translate::read_answer(self.spoken, &bytes).map_err(|_| unreadable())?;
-        let mut scan = UsageScan::new();
+        let mut scan = UsageScan::new(self.spoken);
         scan.feed(&bytes);
         let mut kept = kept_headers(&headers);
         let array = scene.json_array && self.client == Dialect::Gemini;

@@ -342,7 +342,7 @@ impl Trace {
 
 /// Whether the client must not see a usage that only we asked for.
 fn hides_usage(call: &Call, begun: &Begun) -> bool {
-    let asked_for = matches!(call.dialect, Dialect::Chat | Dialect::Completions) && call.stream;
+    let asked_for = call.dialect.asks_for_usage() && call.stream;
     asked_for && !call.wants_usage && begun.translated_from.is_none()
 }
 

@@ -9,7 +9,7 @@ use super::beginning::{Begun, BegunKind, EVENT_MAX, frame_data, see};
 use super::interpreter::Interpreter;
 use crate::dialect::Dialect;
 use crate::upstream::{Failure, ReplyBody};
-use crate::wire::{ErrorBody, EventDecoder, Frame, Framing, Mark, Seen, Tally, UsageScan, strip_null_usage};
+use crate::wire::{ErrorBody, EventDecoder, Frame, Framing, Seen, Tally, UsageScan, strip_null_usage};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::header::CONTENT_LENGTH;
@@ -68,13 +68,13 @@ impl Relay {
                 ready.push_back(bytes);
                 Shape::Whole
             }
-            BegunKind::Plain(_) => {
+            BegunKind::Plain(dialect) => {
                 let expected = content_length(&begun.headers);
                 if expected == Some(0) || begun.status == StatusCode::NO_CONTENT {
                     // Nobody will ask for a body that is known to be empty.
                     account.close(Ending::Complete, None);
                 }
-                Shape::Plain { scan: UsageScan::new(), expected }
+                Shape::Plain { scan: UsageScan::new(dialect), expected }
             }
             BegunKind::Events { decoder, tally, read, interpreter } => {
                 // The first event has come already, or the answer would not have begun.
@@ -212,13 +212,9 @@ impl Events {
             code: Some("stream_broken"),
             wait: None,
         };
-        let event = error.to_event(self.dialect, self.framing, &self.mark());
+        let event = error.to_event(self.dialect, self.framing, self.tally.mark());
         let between = self.mid_event && self.framing == Framing::Sse;
         if between { [b"\n\n", event.as_ref()].concat().into() } else { event }
-    }
-
-    fn mark(&self) -> Mark {
-        self.tally.mark()
     }
 }
 

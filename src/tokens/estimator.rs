@@ -16,8 +16,9 @@ pub const INLINE_BYTES_MAX: usize = 32 * 1024;
 /// What one more text or picture costs beside its length, in bytes of ordinary text.
 const ITEM_BYTES: usize = 16;
 
-/// Tokens that frame a chat message, that a name adds to its own text, and that open the answer: OpenAI's
-/// cookbook, "How to count tokens with tiktoken". Other families differ by less than their text does.
+/// Tokens that frame a message, that a name adds to its own text, and that open the answer: OpenAI's cookbook,
+/// "How to count tokens with tiktoken". Nobody else tells; other families and dialects differ by less than their
+/// text does.
 const MESSAGE: u64 = 3;
 const NAME: u64 = 1;
 const REPLY: u64 = 3;
@@ -90,12 +91,13 @@ fn input(family: &Family, dialect: Dialect, content: &Content<'_>) -> Tokens {
     let texts = content.texts.iter().map(|text| encoding.count_uncorrected(text)).sum();
     let images: Tokens = content.images.iter().map(|image| family.image.tokens(image)).sum();
     let audio = u64::from(content.audio_seconds) * family.audio_per_second;
-    let frames = match dialect {
-        Dialect::Chat => MESSAGE * u64::from(content.messages) + NAME * u64::from(content.names) + REPLY,
-        _ => 0,
+    let frames = if dialect.is_conversation() {
+        MESSAGE * u64::from(content.messages) + NAME * u64::from(content.names) + REPLY
+    } else {
+        0
     };
     encoding.corrected(texts)
-        + family.tools.tokens(&content.schemas, encoding)
+        + family.tools.tokens(&content.schemas, content.tools, encoding)
         + images
         + Tokens(audio)
         + Tokens(frames)
@@ -116,7 +118,7 @@ mod tests {
             wants_usage: false,
             output_cap: None,
             choices: 1,
-            spans: Spans { model: 0..0, stream_options: None, include_usage: None, insert: 1 },
+            spans: Spans { models: Vec::new(), stream_options: None, include_usage: None, insert: 1 },
         }
     }
 

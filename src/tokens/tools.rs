@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 pub(super) enum ToolRule {
     /// OpenAI's cookbook, "How to count tokens with tiktoken", where the functions are flat.
     Cookbook,
-    /// As JSON, below a prompt of this many tokens that the provider adds once.
+    /// As JSON, below a prompt of this many tokens that the provider adds once where there is a tool.
     Text { prompt: u64 },
 }
 
@@ -34,8 +34,8 @@ const CHOICE: u64 = 3;
 const END: u64 = 12;
 
 impl ToolRule {
-    /// The tokens of all definitions together; none cost none.
-    pub(super) fn tokens(self, schemas: &[&str], encoding: Encoding) -> Tokens {
+    /// The tokens of all definitions together, of which so many are tools; none cost none.
+    pub(super) fn tokens(self, schemas: &[&str], tools: u32, encoding: Encoding) -> Tokens {
         if schemas.is_empty() {
             return Tokens::ZERO;
         }
@@ -50,6 +50,7 @@ impl ToolRule {
                 each.sum::<Tokens>() + Tokens(END)
             }
             ToolRule::Text { prompt } => {
+                let prompt = if tools > 0 { prompt } else { 0 };
                 schemas.iter().map(|schema| text(schema)).sum::<Tokens>() + Tokens(prompt)
             }
         }
@@ -73,6 +74,9 @@ struct Function<'a> {
     description: Cow<'a, str>,
     #[serde(borrow, default)]
     parameters: Parameters<'a>,
+    /// Responses put it beside the name; chat around the function.
+    #[serde(default, rename = "type")]
+    _kind: IgnoredAny,
     #[serde(default, rename = "strict")]
     _strict: IgnoredAny,
 }
@@ -164,7 +168,7 @@ mod tests {
         "required": ["location"]}}}"#;
 
     fn cookbook(model: &str, schemas: &[&str]) -> u64 {
-        ToolRule::Cookbook.tokens(schemas, Encoding::of_model(model)).0
+        ToolRule::Cookbook.tokens(schemas, 1, Encoding::of_model(model)).0
     }
 
     #[test]
@@ -188,6 +192,8 @@ mod tests {
         let start = WEATHER.find(r#"{"name""#).expect("the function");
         let function = &WEATHER[start..WEATHER.len() - 1];
         assert_eq!(cookbook("gpt-4o", &[function]), cookbook("gpt-4o", &[WEATHER]));
+        let flat = function.replacen('{', r#"{"type":"function","strict":true,"#, 1);
+        assert_eq!(cookbook("gpt-4o", &[&flat]), cookbook("gpt-4o", &[WEATHER]));
     }
 
     #[test]
@@ -197,8 +203,11 @@ mod tests {
         let text = Encoding::of_model("gpt-4o").count(&minified(nested)).0;
         assert_eq!(cookbook("gpt-4o", &[nested]), FUNCTION + text + END);
         let claude = Encoding::of_model("claude-sonnet-4-5");
-        let tokens = ToolRule::Text { prompt: 496 }.tokens(&[nested], claude);
-        assert_eq!(tokens, claude.count(&minified(nested)) + Tokens(496));
+        let text = claude.count(&minified(nested));
+        for (tools, prompt) in [(1, 496), (0, 0)] {
+            let tokens = ToolRule::Text { prompt: 496 }.tokens(&[nested], tools, claude);
+            assert_eq!(tokens, text + Tokens(prompt), "the hidden prompt is that of tools, not of schemas");
+        }
     }
 
     #[test]

@@ -22,9 +22,10 @@ pub struct Call {
     /// Whether the client itself asked for the usage chunk of a stream.
     pub wants_usage: bool,
     /// The most output tokens that the client allows for one choice: the largest of `max_tokens`,
-    /// `max_completion_tokens` and `max_output_tokens`, so that a small one cannot hide a large one.
+    /// `max_completion_tokens` and `max_output_tokens` where a dialect has several, so that a small one cannot
+    /// hide a large one.
     pub output_cap: Option<Tokens>,
-    /// How many choices are generated: `n`, or `best_of` where that is larger; at least 1.
+    /// How many choices are generated: `n`, or `best_of` where that is larger, or `candidateCount`; at least 1.
     pub choices: u32,
     /// Where the patched values stand in the body.
     pub spans: Spans,
@@ -33,8 +34,9 @@ pub struct Call {
 /// Byte ranges in the body that a patch may replace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spans {
-    /// The JSON string of the model, quotes included.
-    pub model: Range<usize>,
+    /// The JSON strings that name the model, quotes included, in the order in which they stand. None where the
+    /// path names it; several where each part of a batch does.
+    pub models: Vec<Range<usize>>,
     /// The value of `stream_options` (an object or `null`), if the key is present.
     pub stream_options: Option<Range<usize>>,
     /// The value of `stream_options.include_usage`, if present.
@@ -50,6 +52,8 @@ pub struct Content<'a> {
     pub texts: Vec<Cow<'a, str>>,
     /// Tool and function definitions and response schemas, each as the JSON that stands in the body.
     pub schemas: Vec<&'a str>,
+    /// How many of the schemas are tools.
+    pub tools: u32,
     /// How many messages the conversation has.
     pub messages: u32,
     /// How many messages carry a `name`.

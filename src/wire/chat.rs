@@ -3,7 +3,8 @@
 //! Parts of a message are told by the keys that they have, not by their `type`: clones spell the types
 //! differently, and a part of an unknown type still costs its text. Never fetches a picture.
 
-use super::call::{BadCall, Content, Image};
+use super::call::{BadCall, Content};
+use super::parts::{add_file, add_json, add_linked_picture, add_sound, add_text};
 use super::read::{Keys, given};
 use super::{json, media};
 
@@ -20,6 +21,7 @@ pub(super) fn fill<'a>(keys: &Keys<'a>, content: &mut Content<'a>) -> Result<u32
         json::elements(list, |tool| {
             let [function] = json::pick_any(tool, ["function"]);
             content.schemas.push(given(function).unwrap_or(tool));
+            content.tools = content.tools.saturating_add(1);
         });
     }
     if let Some(format) = keys.response_format {
@@ -70,38 +72,23 @@ fn add_part<'a>(part: &'a str, content: &mut Content<'a>) {
     add_text(text, content);
     add_text(refusal, content);
     if let Some(image) = given(image) {
-        add_image(image, detail, content);
+        add_linked_picture(image, detail, content);
     }
     if let Some(audio) = given(audio) {
         let [data] = json::pick_any(audio, ["data"]);
-        let data = data.and_then(json::text).unwrap_or_default();
-        content.audio_seconds = content.audio_seconds.saturating_add(media::audio_seconds(&data));
+        add_sound(&data.and_then(json::text).unwrap_or_default(), content);
     }
     if let Some(file) = given(file) {
-        add_file(file, content);
+        add_named_file(file, content);
     }
 }
 
-/// `image` is an object with `url` and `detail`, or with some clients the URL itself.
-fn add_image<'a>(image: &'a str, detail: Option<&'a str>, content: &mut Content<'a>) {
-    let [url, inner_detail] = json::pick_any(image, ["url", "detail"]);
-    let url = json::text(url.unwrap_or(image)).unwrap_or_default();
-    let low_detail = inner_detail.or(detail) == Some("\"low\"");
-    let size = media::data_of_url(&url).and_then(|(_, data)| media::image_size(data));
-    content.images.push(Image { size, low_detail });
-}
-
-/// A text file costs its text; of any other, which means PDF, the provider renders each page as a picture.
-fn add_file<'a>(file: &'a str, content: &mut Content<'a>) {
+fn add_named_file<'a>(file: &'a str, content: &mut Content<'a>) {
     let [name, data] = json::pick_any(file, ["filename", "file_data"]);
     add_text(name, content);
     let url = data.and_then(json::text).unwrap_or_default();
-    let Some((kind, data)) = media::data_of_url(&url) else { return };
-    if kind.starts_with("text/") || kind.starts_with("application/json") {
-        content.texts.push(media::decoded_text(data).into());
-    } else {
-        let page = Image { size: None, low_detail: false };
-        content.images.extend(std::iter::repeat_n(page, media::pages(data)));
+    if let Some((kind, data)) = media::data_of_url(&url) {
+        add_file(kind, data, content);
     }
 }
 
@@ -110,16 +97,5 @@ fn add_function<'a>(function: Option<&'a str>, content: &mut Content<'a>) {
     let [name, arguments] = json::pick_any(function, ["name", "arguments"]);
     add_text(name, content);
     // Arguments are a string that holds JSON; some clients send the object itself.
-    if !add_text(arguments, content) {
-        content.texts.extend(given(arguments).map(Into::into));
-    }
-}
-
-/// Adds the text of a string; tells whether the value was a string.
-fn add_text<'a>(value: Option<&'a str>, content: &mut Content<'a>) -> bool {
-    let Some(text) = value.and_then(json::text) else { return false };
-    if !text.is_empty() {
-        content.texts.push(text);
-    }
-    true
+    add_json(arguments, content);
 }

@@ -1,5 +1,6 @@
 //! How the events of a stream are told apart: server-sent events, or the elements of one JSON array.
 
+use super::array::ArrayDecoder;
 use super::sse::{Frame, SseDecoder};
 use bytes::Bytes;
 
@@ -18,13 +19,16 @@ pub enum Framing {
 pub enum EventDecoder {
     /// Of server-sent events.
     Sse(SseDecoder),
+    /// Of the elements of one JSON array.
+    JsonArray(ArrayDecoder),
 }
 
 impl EventDecoder {
     /// A decoder for one stream, whose events may have `limit` bytes.
     pub fn new(framing: Framing, limit: usize) -> EventDecoder {
         match framing {
-            Framing::Sse | Framing::JsonArray => EventDecoder::Sse(SseDecoder::new(limit)),
+            Framing::Sse => EventDecoder::Sse(SseDecoder::new(limit)),
+            Framing::JsonArray => EventDecoder::JsonArray(ArrayDecoder::new(limit)),
         }
     }
 
@@ -32,6 +36,7 @@ impl EventDecoder {
     pub fn push(&mut self, chunk: Bytes) {
         match self {
             EventDecoder::Sse(decoder) => decoder.push(chunk),
+            EventDecoder::JsonArray(decoder) => decoder.push(chunk),
         }
     }
 
@@ -40,6 +45,7 @@ impl EventDecoder {
     pub fn next(&mut self) -> Option<Frame> {
         match self {
             EventDecoder::Sse(decoder) => decoder.next(),
+            EventDecoder::JsonArray(decoder) => decoder.next(),
         }
     }
 
@@ -47,6 +53,7 @@ impl EventDecoder {
     pub fn finish(self) -> Option<Bytes> {
         match self {
             EventDecoder::Sse(decoder) => decoder.finish(),
+            EventDecoder::JsonArray(decoder) => decoder.finish(),
         }
     }
 }

@@ -3,18 +3,23 @@
 //! Everything here is pure and bounded, and survives any bytes. Parses only what must be known; what passes
 //! through keeps its bytes.
 
+mod array;
 mod call;
 mod chat;
 mod completions;
 mod embeddings;
 mod framing;
+mod gemini;
 mod json;
 mod media;
+mod messages;
+mod parts;
 mod patch;
 mod provider_error;
 mod read;
 mod recognise;
 mod refusal;
+mod responses;
 mod sse;
 mod strip;
 mod tally;
@@ -22,6 +27,7 @@ pub mod translate;
 mod usage;
 mod usage_scan;
 
+pub use array::ArrayDecoder;
 pub use call::{BadCall, Call, Content, Image, Spans};
 pub use framing::{EventDecoder, Framing};
 pub use patch::{Changes, patch};

@@ -3,7 +3,10 @@
 //! Splices bytes: order, spelling and unknown keys survive, because nothing is parsed and written anew.
 
 use super::call::Call;
+use super::json;
+use crate::dialect::Family;
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What is to be changed.
@@ -19,12 +22,13 @@ pub struct Changes<'a> {
 ///
 /// `call` must have been read from this very `body`; its spans are of no use in another.
 pub fn patch(body: &Bytes, call: &Call, changes: &Changes<'_>) -> Bytes {
-    let model = changes.model.filter(|name| *name != call.model.as_str()).map(|name| {
-        let spelled = serde_json::Value::from(name).to_string();
-        (call.spans.model.clone(), spelled)
-    });
-    let usage = (changes.include_usage && !call.wants_usage).then(|| ask_for_usage(body, call));
-    let mut splices: Vec<_> = model.into_iter().chain(usage).collect();
+    let mut splices: Vec<(Range<usize>, String)> = Vec::new();
+    if let Some(name) = changes.model.filter(|name| *name != call.model.as_str()) {
+        splices.extend(call.spans.models.iter().map(|span| (span.clone(), named(body, call, span, name))));
+    }
+    if changes.include_usage && call.dialect.asks_for_usage() && !call.wants_usage {
+        splices.push(ask_for_usage(body, call));
+    }
     if splices.is_empty() {
         return body.clone();
     }
@@ -39,6 +43,16 @@ pub fn patch(body: &Bytes, call: &Call, changes: &Changes<'_>) -> Bytes {
     }
     patched.extend_from_slice(&body[at..]);
     patched.into()
+}
+
+/// The JSON string of the model's new name. Gemini's bodies name a resource, `models/NAME`, and mostly need not.
+fn named(body: &[u8], call: &Call, span: &Range<usize>, name: &str) -> String {
+    let was = std::str::from_utf8(&body[span.clone()]).ok().and_then(json::text);
+    let resource = call.dialect.family() == Family::Gemini
+        && was.is_some_and(|was| was.starts_with("models/"))
+        && !name.starts_with("models/");
+    let name = if resource { Cow::Owned(format!("models/{name}")) } else { Cow::Borrowed(name) };
+    serde_json::Value::from(name).to_string()
 }
 
 fn ask_for_usage(body: &[u8], call: &Call) -> (Range<usize>, String) {
@@ -145,5 +159,62 @@ mod tests {
             both,
             "\n\t{\"stream_options\":{\"include_usage\":true}, \"model\":\"long/name\",\"messages\":[]}",
         );
+    }
+
+    fn check_gemini(dialect: Dialect, body: &str, name: &str, wanted: &str) {
+        let asked = Asked { model: Some("old".into()), ..Asked::in_body(dialect) };
+        let bytes = Bytes::copy_from_slice(body.as_bytes());
+        let (call, _) = read(&asked, &bytes).unwrap();
+        let patched = patch(&bytes, &call, &Changes { model: Some(name), include_usage: true });
+        assert_eq!(String::from_utf8_lossy(&patched), wanted);
+        assert_eq!(patched.as_ptr() == bytes.as_ptr(), body == wanted, "copied only if changed");
+    }
+
+    #[test]
+    fn geminis_bodies_name_the_model_as_often_as_they_did() {
+        let gemini = |body, wanted| check_gemini(Dialect::Gemini, body, "new/\"x", wanted);
+        gemini(r#"{"contents":[]}"#, r#"{"contents":[]}"#);
+        gemini(
+            r#"{"model":"models\/old","contents":[{"model":"deep"}]}"#,
+            r#"{"model":"models/new/\"x","contents":[{"model":"deep"}]}"#,
+        );
+        gemini(r#"{"contents":[],"model":"old"}"#, r#"{"contents":[],"model":"new/\"x"}"#);
+        gemini(
+            r#"{"generateContentRequest":{"contents":[],"model":"models/old"},"model":"models/old"}"#,
+            r#"{"generateContentRequest":{"contents":[],"model":"models/new/\"x"},"model":"models/new/\"x"}"#,
+        );
+        gemini(r#"{"model":null,"contents":[]}"#, r#"{"model":null,"contents":[]}"#);
+        check_gemini(
+            Dialect::GeminiEmbed,
+            r#"{"model":"models/old","content":{}}"#,
+            "models/new",
+            r#"{"model":"models/new","content":{}}"#,
+        );
+        check_gemini(
+            Dialect::GeminiBatchEmbed,
+            r#"{"requests":[{"model":"models/old","content":{}},{"content":{}},{"content":{},"model":"old"}]}"#,
+            "new",
+            r#"{"requests":[{"model":"models/new","content":{}},{"content":{}},{"content":{},"model":"new"}]}"#,
+        );
+        let same = r#"{"model":"models/old","contents":[]}"#;
+        check_gemini(Dialect::Gemini, same, "old", same);
+    }
+
+    #[test]
+    fn only_chat_and_completions_are_asked_for_usage() {
+        for (dialect, body) in [
+            (
+                Dialect::Responses,
+                r#"{"model":"a","stream":true,"stream_options":{"include_obfuscation":false}}"#,
+            ),
+            (Dialect::Messages, r#"{"model":"a","stream":true,"messages":[]}"#),
+            (Dialect::Embeddings, r#"{"model":"a","input":"x"}"#),
+        ] {
+            let bytes = Bytes::copy_from_slice(body.as_bytes());
+            let (call, _) = read(&Asked::in_body(dialect), &bytes).unwrap();
+            assert_eq!(patch(&bytes, &call, &USAGE), bytes, "{dialect}");
+            let renamed = patch(&bytes, &call, &Changes { model: Some("b"), include_usage: true });
+            assert_eq!(renamed, body.replace(r#""a""#, r#""b""#), "{dialect}");
+        }
     }
 }

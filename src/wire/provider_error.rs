@@ -48,9 +48,8 @@ impl ProviderError {
 fn read_json(value: &Value) -> ProviderError {
     // Google answers a stream with an array of one.
     let outer = value.get(0).unwrap_or(value);
-    let told = |value: &'_ Value| value.get("error").is_some_and(|error| !error.is_null());
-    // A stream of responses fails with the response, in which the error is.
-    let outer = outer.get("response").filter(|response| told(response)).unwrap_or(outer);
+    // OpenAI's event that a response has failed.
+    let outer = outer.get("response").filter(|response| response["error"].is_object()).unwrap_or(outer);
     let inner = outer.get("error").filter(|error| !error.is_null()).unwrap_or(outer);
     let kind =
         ["type", "status"].into_iter().find_map(|key| word(inner.get(key).filter(|word| word.is_string())?));
@@ -173,18 +172,6 @@ mod tests {
         check(r#"{"message":{"detail":[{"msg":"a"}]},"code":null}"#, "a", None, None);
         check(r#""just text""#, "just text", None, None);
         check(r#"{"error":null,"message":"m"}"#, "m", None, None);
-        check(
-            r#"{"type":"response.failed","response":{"status":"failed","error":{"code":"server_error","message":"m"}}}"#,
-            "m",
-            None,
-            Some("server_error"),
-        );
-        check(
-            r#"{"type":"error","code":"rate_limit_exceeded","message":"m","param":null}"#,
-            "m",
-            Some("error"),
-            Some("rate_limit_exceeded"),
-        );
         check(r#"{"message":null,"detail":"m"}"#, "m", None, None);
     }
 

@@ -1,13 +1,14 @@
 //! Reads a body once into what must be known of it.
 //!
-//! Knows the keys that every dialect has in common; what the model is given is for the dialect's own file.
+//! Knows what the dialects have in common, and the keys of OpenAI's first ones; what else a dialect has, and what
+//! its model is given, is for its own file.
 //! Refuses to judge what only a provider can judge: unknown keys, odd parts and broken escapes are left
 //! alone, because the provider's answer to them is better than ours. Invariant: a value that is patched later
 //! is the one that was read, so such keys may stand only once.
 
 use super::call::{BadCall, Call, Content, Spans};
 use super::recognise::Asked;
-use super::{chat, completions, embeddings, json};
+use super::{chat, completions, embeddings, gemini, json, messages, responses};
 use crate::dialect::Dialect;
 use crate::ids::ModelName;
 use crate::units::Tokens;
@@ -18,6 +19,7 @@ const MODEL_NAME_MAX: usize = 512;
 
 const WHOLE_NUMBER: &str = "a whole number that is not negative";
 const GIVEN_ONCE: &str = "given once";
+const WRONG_MODEL: BadCall = BadCall::Wrong { key: "model", must_be: "a name of 1 to 512 bytes" };
 
 /// Reads the body of a call.
 ///
@@ -27,34 +29,114 @@ pub fn read<'a>(asked: &Asked, body: &'a [u8]) -> Result<(Call, Content<'a>), Ba
     let dialect = asked.dialect;
     let text = std::str::from_utf8(body)
         .map_err(|error| BadCall::NotJson(format!("it is not UTF-8 after byte {}", error.valid_up_to())))?;
-    let keys = Keys::read(text)?;
     let mut content = Content::default();
-    let prompts = match dialect {
-        Dialect::Chat => chat::fill(&keys, &mut content)?,
-        Dialect::Completions => completions::fill(&keys, &mut content)?,
-        Dialect::Embeddings => embeddings::fill(&keys, &mut content)?,
-        _ => 1,
+    let facts = match dialect {
+        Dialect::Chat | Dialect::Completions | Dialect::Embeddings => openai(dialect, text, &mut content)?,
+        Dialect::Responses => responses::read(text, &mut content)?,
+        Dialect::Messages => messages::read(text, &mut content)?,
+        Dialect::Gemini => gemini::read(asked, text, &mut content)?,
+        Dialect::GeminiEmbed => gemini::read_embed(asked, text, &mut content)?,
+        Dialect::GeminiBatchEmbed => gemini::read_batch(asked, text, &mut content)?,
     };
-    let options = Options::read(keys.stream_options)?;
-    let span = |part: &str| span_in(body, part);
+    let options = facts.options;
     let call = Call {
         dialect,
-        model: model(keys.model)?,
-        stream: dialect.streams() && flag(keys.stream, "stream")?,
+        model: facts.model,
+        stream: facts.stream,
         wants_usage: options.wants_usage,
-        output_cap: if dialect.has_output() { output_cap(&keys)? } else { None },
-        choices: if dialect.has_output() { choices(&keys)?.saturating_mul(prompts) } else { 1 },
+        output_cap: facts.output_cap,
+        choices: facts.choices,
         spans: Spans {
-            model: keys.model.map(span).unwrap_or_default(),
-            stream_options: keys.stream_options.map(span),
-            include_usage: options.include_usage.map(span),
+            models: facts.models,
+            stream_options: options.whole.map(|part| span_in(text, part)),
+            include_usage: options.include_usage.map(|part| span_in(text, part)),
             insert: text.find('{').map_or(0, |brace| brace + 1),
         },
     };
     Ok((call, content))
 }
 
-/// The top-level values that any dialect looks at, as they stand in the body.
+/// What the file of a dialect finds beside the content.
+pub(super) struct Facts<'a> {
+    pub(super) model: ModelName,
+    /// Where the model's name stands in the body.
+    pub(super) models: Vec<Range<usize>>,
+    pub(super) stream: bool,
+    pub(super) output_cap: Option<Tokens>,
+    pub(super) choices: u32,
+    options: Options<'a>,
+}
+
+impl Facts<'_> {
+    /// Of a body that names its model itself, and asks for one choice.
+    ///
+    /// # Errors
+    /// There is no usable name.
+    pub(super) fn of_body(text: &str, model: Option<&str>) -> Result<Self, BadCall> {
+        let model = model.ok_or(BadCall::Missing("model"))?;
+        // Decoded strictly: a name that is no text can be no name, and would be patched wrongly.
+        let name: String = serde_json::from_str(model).map_err(|_| WRONG_MODEL)?;
+        Ok(Facts { models: vec![span_in(text, model)], ..Facts::of_name(ModelName::from(name))? })
+    }
+
+    /// Of a call whose path names the model.
+    ///
+    /// # Errors
+    /// It does not, or by no usable name.
+    pub(super) fn of_path(asked: &Asked) -> Result<Self, BadCall> {
+        let model = asked.model.clone().ok_or(BadCall::Missing("model"))?;
+        Ok(Facts { stream: asked.stream, ..Facts::of_name(model)? })
+    }
+
+    fn of_name(model: ModelName) -> Result<Self, BadCall> {
+        let name = model.as_str();
+        if !(1..=MODEL_NAME_MAX).contains(&name.len()) || name.contains(char::is_control) {
+            return Err(WRONG_MODEL);
+        }
+        let options = Options::default();
+        Ok(Facts { model, models: Vec::new(), stream: false, output_cap: None, choices: 1, options })
+    }
+}
+
+/// The dialects that have the keys of OpenAI's first ones.
+fn openai<'a>(dialect: Dialect, text: &'a str, content: &mut Content<'a>) -> Result<Facts<'a>, BadCall> {
+    let keys = Keys::read(text)?;
+    let prompts = match dialect {
+        Dialect::Completions => completions::fill(&keys, content)?,
+        Dialect::Embeddings => embeddings::fill(&keys, content)?,
+        _ => chat::fill(&keys, content)?,
+    };
+    let options = Options::read(keys.stream_options)?;
+    let facts = Facts { options, ..Facts::of_body(text, keys.model)? };
+    if !dialect.has_output() {
+        return Ok(facts);
+    }
+    Ok(Facts {
+        stream: flag(keys.stream, "stream")?,
+        output_cap: output_cap(&keys.caps)?,
+        choices: choices(&[("n", keys.n), ("best_of", keys.best_of)])?.saturating_mul(prompts),
+        ..facts
+    })
+}
+
+/// The wanted values of a body's outermost object, of which the first `once` may not stand twice: they are the
+/// ones that a patch or the way of the answer depends on.
+///
+/// # Errors
+/// It is no object, or one of those stands twice.
+pub(super) fn pick_once<'a, const N: usize>(
+    text: &'a str,
+    names: [&'static str; N],
+    once: usize,
+) -> Result<[Option<&'a str>; N], BadCall> {
+    let picked = json::pick(text, names).map_err(|error| BadCall::NotJson(json::reason(&error)))?;
+    match picked.repeated[..once].iter().position(|repeated| *repeated) {
+        Some(place) => Err(BadCall::Wrong { key: names[place], must_be: GIVEN_ONCE }),
+        None => Ok(picked.values),
+    }
+}
+
+/// The top-level values that OpenAI's first dialects look at, as they stand in the body.
 #[derive(Debug)]
 pub(super) struct Keys<'a> {
     model: Option<&'a str>,
@@ -91,11 +173,6 @@ impl<'a> Keys<'a> {
             "suffix",
             "input",
         ];
-        let picked = json::pick(text, names).map_err(|error| BadCall::NotJson(json::reason(&error)))?;
-        // The first three are the ones that a patch touches.
-        if let Some(place) = picked.repeated[..3].iter().position(|repeated| *repeated) {
-            return Err(BadCall::Wrong { key: names[place], must_be: GIVEN_ONCE });
-        }
         let [
             model,
             stream,
@@ -112,7 +189,7 @@ impl<'a> Keys<'a> {
             prompt,
             suffix,
             input,
-        ] = picked.values;
+        ] = pick_once(text, names, 3)?;
         let caps = [
             ("max_tokens", max_tokens),
             ("max_completion_tokens", max_completion_tokens),
@@ -136,15 +213,19 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// What a client says in `stream_options`.
 #[derive(Default)]
 struct Options<'a> {
+    whole: Option<&'a str>,
     include_usage: Option<&'a str>,
     wants_usage: bool,
 }
 
 impl<'a> Options<'a> {
     fn read(stream_options: Option<&'a str>) -> Result<Self, BadCall> {
-        let Some(value) = given(stream_options) else { return Ok(Self::default()) };
+        let Some(value) = given(stream_options) else {
+            return Ok(Options { whole: stream_options, ..Options::default() });
+        };
         let picked = json::pick(value, ["include_usage"])
             .map_err(|_| BadCall::Wrong { key: "stream_options", must_be: "an object" })?;
         let key = "stream_options.include_usage";
@@ -152,7 +233,7 @@ impl<'a> Options<'a> {
             return Err(BadCall::Wrong { key, must_be: GIVEN_ONCE });
         }
         let [include_usage] = picked.values;
-        Ok(Options { include_usage, wants_usage: flag(include_usage, key)? })
+        Ok(Options { whole: stream_options, include_usage, wants_usage: flag(include_usage, key)? })
     }
 }
 
@@ -161,16 +242,8 @@ pub(super) fn given(value: Option<&str>) -> Option<&str> {
     value.filter(|value| *value != "null")
 }
 
-fn model(value: Option<&str>) -> Result<ModelName, BadCall> {
-    let value = value.ok_or(BadCall::Missing("model"))?;
-    let wrong = BadCall::Wrong { key: "model", must_be: "a name of 1 to 512 bytes" };
-    // Decoded strictly: a name that is no text can be no name, and would be patched wrongly.
-    let name: String = serde_json::from_str(value).map_err(|_| wrong.clone())?;
-    let usable = (1..=MODEL_NAME_MAX).contains(&name.len()) && !name.contains(char::is_control);
-    if usable { Ok(ModelName::from(name)) } else { Err(wrong) }
-}
-
-fn flag(value: Option<&str>, key: &'static str) -> Result<bool, BadCall> {
+/// A switch that is off where it is not given.
+pub(super) fn flag(value: Option<&str>, key: &'static str) -> Result<bool, BadCall> {
     match given(value) {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
@@ -178,10 +251,11 @@ fn flag(value: Option<&str>, key: &'static str) -> Result<bool, BadCall> {
     }
 }
 
-fn output_cap(keys: &Keys<'_>) -> Result<Option<Tokens>, BadCall> {
+/// The largest of the caps that are given, by their keys.
+pub(super) fn output_cap(caps: &[(&'static str, Option<&str>)]) -> Result<Option<Tokens>, BadCall> {
     let mut largest = None;
-    for (key, value) in keys.caps {
-        if let Some(value) = given(value) {
+    for (key, value) in caps {
+        if let Some(value) = given(*value) {
             let cap = value.parse().map_err(|_| BadCall::Wrong { key, must_be: WHOLE_NUMBER })?;
             largest = largest.max(Some(Tokens(cap)));
         }
@@ -189,10 +263,11 @@ fn output_cap(keys: &Keys<'_>) -> Result<Option<Tokens>, BadCall> {
     Ok(largest)
 }
 
-fn choices(keys: &Keys<'_>) -> Result<u32, BadCall> {
+/// The largest of the numbers of choices that are given, by their keys; at least 1.
+pub(super) fn choices(counts: &[(&'static str, Option<&str>)]) -> Result<u32, BadCall> {
     let mut most = 1;
-    for (key, value) in [("n", keys.n), ("best_of", keys.best_of)] {
-        if let Some(value) = given(value) {
+    for (key, value) in counts {
+        if let Some(value) = given(*value) {
             let wrong = BadCall::Wrong { key, must_be: "a whole number of at least 1" };
             most = most.max(value.parse().ok().filter(|count| *count > 0).ok_or(wrong)?);
         }
@@ -200,10 +275,14 @@ fn choices(keys: &Keys<'_>) -> Result<u32, BadCall> {
     Ok(most)
 }
 
-fn span_in(body: &[u8], part: &str) -> Range<usize> {
-    let start = json::offset(body, part.as_bytes()).expect("every value read is a slice of the body");
+/// Where a value that was read stands in the body.
+pub(super) fn span_in(text: &str, part: &str) -> Range<usize> {
+    let start =
+        json::offset(text.as_bytes(), part.as_bytes()).expect("every value read is a slice of the body");
     start..start + part.len()
 }
 
+#[cfg(test)]
+mod dialect_tests;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,16 @@
 //! Counts what a streamed answer costs while it flows by, one event after the other.
 //!
-//! Knows the chunks of chat and text completions; refuses to judge them: what cannot be read is `Other` and
-//! costs nothing. Holds numbers only, so a stream of any length takes the same room.
+//! Knows what an event can say, while each dialect's file knows how; refuses to judge: what cannot be read is
+//! `Other` and costs nothing. Holds numbers and one short name, so a stream of any length takes the same room.
+
+mod chat;
+mod gemini;
+mod messages;
+mod responses;
 
 use super::json;
 use super::read::given;
-use super::usage::Usage;
+use super::usage::{Disjoint, Usage};
 use crate::dialect::Dialect;
 use crate::units::Tokens;
 
@@ -27,7 +32,7 @@ pub enum Seen {
 /// Where a stream of responses stands, for whoever has to end it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
-    /// The id of the response, if it has been told.
+    /// The id of the response, if it has been told and is a plain name that can be written anywhere.
     pub response: Option<String>,
     /// The number of the last event.
     pub sequence: u64,
@@ -39,15 +44,44 @@ pub struct Tally {
     dialect: Dialect,
     output: Tokens,
     usage: Option<Usage>,
+    /// What Anthropic's events have told of the usage, each a part of it.
+    disjoint: Disjoint,
+    mark: Mark,
     done: bool,
     finished: bool,
     errored: bool,
 }
 
+/// What one event says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Told {
+    /// The output that it carries, as its text tells.
+    output: Tokens,
+    /// The usage of all that has been, which replaces what was told before.
+    usage: Option<Usage>,
+    /// It is the extra chunk of [`Seen::UsageOnly`].
+    usage_only: bool,
+    /// Nothing more is written.
+    finished: bool,
+    /// The stream is complete.
+    done: bool,
+    /// The provider has failed.
+    failed: bool,
+}
+
 impl Tally {
     /// A tally that has seen nothing.
     pub fn new(dialect: Dialect) -> Self {
-        Tally { dialect, output: Tokens::ZERO, usage: None, done: false, finished: false, errored: false }
+        Tally {
+            dialect,
+            output: Tokens::ZERO,
+            usage: None,
+            disjoint: Disjoint::default(),
+            mark: Mark::default(),
+            done: false,
+            finished: false,
+            errored: false,
+        }
     }
 
     /// Counts the data of one event and says what it is. What follows the end is not looked at: whether it
@@ -61,29 +95,25 @@ impl Tally {
             return Seen::Done;
         }
         let Ok(text) = std::str::from_utf8(data) else { return Seen::Other };
-        let [choices, usage, error, groq] = json::pick_any(text, ["choices", "usage", "error", "x_groq"]);
-        let usage = given(usage).or_else(|| given(json::pick_any(groq?, ["usage"])[0]));
-        self.usage = usage.and_then(|usage| Usage::read(usage.as_bytes())).or(self.usage);
-
-        let mut empty = true;
-        let mut bytes: usize = 0;
-        let listed = choices.is_some_and(|choices| {
-            json::elements(choices, |choice| {
-                empty = false;
-                let [reason] = json::pick_any(choice, ["finish_reason"]);
-                self.finished |= given(reason).is_some();
-                let written = self.written(choice);
-                bytes = bytes.saturating_add(written);
-                self.output += tokens(written);
-            })
-        });
-        if error.is_some_and(json::truthy) {
-            self.errored = true;
+        let told = match self.dialect {
+            Dialect::Chat | Dialect::Completions => chat::told(self.dialect, text),
+            Dialect::Responses => responses::told(text, &mut self.mark),
+            Dialect::Messages => messages::told(text, &mut self.disjoint),
+            Dialect::Gemini => gemini::told(text),
+            Dialect::Embeddings | Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => Told::default(),
+        };
+        self.output += told.output;
+        self.usage = told.usage.or(self.usage);
+        self.finished |= told.finished;
+        self.done |= told.done;
+        self.errored |= told.failed;
+        if told.failed {
             Seen::Error
-        } else if bytes > 0 {
+        } else if told.done {
+            Seen::Done
+        } else if told.output > Tokens::ZERO {
             Seen::Content
-        } else if listed && empty && usage.is_some() {
-            self.finished = true;
+        } else if told.usage_only {
             Seen::UsageOnly
         } else {
             Seen::Other
@@ -97,8 +127,14 @@ impl Tally {
     }
 
     /// The last usage that the provider sent, which is worth more than [`Tally::output`].
+    ///
+    /// Anthropic tells the input at the beginning, with a token or two of output, and the output at the end: in
+    /// between, what has flowed by is worth more than that.
     pub fn usage(&self) -> Option<Usage> {
-        self.usage
+        let usage = self.usage?;
+        let early = self.dialect == Dialect::Messages && !self.finished();
+        let output = if early { usage.output.max(self.output) } else { usage.output };
+        Some(Usage { output, ..usage })
     }
 
     /// Whether the stream said that it is complete.
@@ -113,56 +149,19 @@ impl Tally {
         self.done || self.finished
     }
 
-    /// Where the stream stands.
-    pub fn mark(&self) -> Mark {
-        Mark::default()
+    /// Where the stream stands. Only responses tell.
+    pub fn mark(&self) -> &Mark {
+        &self.mark
     }
 
     /// Whether the provider reported a failure.
     pub fn errored(&self) -> bool {
         self.errored
     }
-
-    /// Bytes of text that a choice of a chunk adds to the answer.
-    fn written(&self, choice: &str) -> usize {
-        match self.dialect {
-            Dialect::Chat => {
-                let [delta] = json::pick_any(choice, ["delta"]);
-                delta.map_or(0, written_by_delta)
-            }
-            Dialect::Completions => {
-                let [text] = json::pick_any(choice, ["text"]);
-                length(text)
-            }
-            _ => 0,
-        }
-    }
 }
 
 fn tokens(bytes: usize) -> Tokens {
     Tokens(u64::try_from(bytes.div_ceil(4)).unwrap_or(u64::MAX))
-}
-
-fn written_by_delta(delta: &str) -> usize {
-    let [content, reasoning_content, reasoning, refusal, tool_calls, function_call] = json::pick_any(
-        delta,
-        ["content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call"],
-    );
-    // The two names of reasoning are one text where a server sends both.
-    let mut bytes = length(content) + length(refusal) + length(reasoning_content).max(length(reasoning));
-    bytes += function_call.map_or(0, written_by_function);
-    if let Some(calls) = tool_calls {
-        json::elements(calls, |call| {
-            let [function] = json::pick_any(call, ["function"]);
-            bytes += function.map_or(0, written_by_function);
-        });
-    }
-    bytes
-}
-
-fn written_by_function(function: &str) -> usize {
-    let [name, arguments] = json::pick_any(function, ["name", "arguments"]);
-    length(name) + length(arguments)
 }
 
 /// The length of a text. Mistral sends content as parts too; these count as they are spelled.

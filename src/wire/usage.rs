@@ -1,6 +1,7 @@
 //! What a provider says that a call cost, in one shape for every dialect.
 
 use super::json;
+use crate::dialect::{Dialect, Family};
 use crate::units::Tokens;
 
 /// The provider's own count. Cached input is part of `input`, and reasoning part of `output`, as OpenAI
@@ -18,48 +19,150 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Reads a `usage` object of OpenAI's shape, with either generation of names; what is missing or odd
-    /// counts as nothing. `None` if it says that nothing was used: some servers send zeros, and settling on
-    /// them would give everything back.
-    ///
-    /// Where the total is more than its parts, the rest is output: xAI and Gemini leave reasoning out of the
-    /// output that they name.
-    pub fn read(object: &[u8]) -> Option<Usage> {
+    /// Reads the object in which a dialect tells its usage (`usage`, or Gemini's `usageMetadata`); what is missing
+    /// or odd counts as nothing. `None` if it says that nothing was used: some servers send zeros, and settling
+    /// on them would give everything back.
+    pub fn read(dialect: Dialect, object: &[u8]) -> Option<Usage> {
         let text = std::str::from_utf8(object).ok()?;
-        let [prompt, input, completion, output, total, hits, rest @ ..] = json::pick_any(
-            text,
-            [
-                "prompt_tokens",
-                "input_tokens",
-                "completion_tokens",
-                "output_tokens",
-                "total_tokens",
-                "prompt_cache_hit_tokens",
-                "prompt_tokens_details",
-                "input_tokens_details",
-                "completion_tokens_details",
-                "output_tokens_details",
-            ],
-        );
-        let [prompt_parts, input_parts, completion_parts, output_parts] = rest;
-        let output = count(completion).or(count(output));
-        let total = count(total).unwrap_or_default();
-        let input = count(prompt).or(count(input)).unwrap_or(total - output.unwrap_or_default());
-        let output = output.unwrap_or_default().max(total - input);
-        let cached = part(prompt_parts.or(input_parts), "cached_tokens").or(count(hits));
-        let reasoning = part(completion_parts.or(output_parts), "reasoning_tokens");
-        let usage = Usage {
-            input,
-            output,
-            cached_input: cached.unwrap_or_default().min(input),
-            reasoning: reasoning.unwrap_or_default().min(output),
-        };
-        (usage.total() > Tokens::ZERO).then_some(usage)
+        match dialect.family() {
+            Family::OpenAi => openai(text),
+            Family::Anthropic => Disjoint::read(text).usage(),
+            Family::Gemini => gemini(text),
+        }
+    }
+
+    /// Parts are no larger than what they are parts of; nothing used is no usage.
+    fn checked(self) -> Option<Usage> {
+        let cached_input = self.cached_input.min(self.input);
+        let reasoning = self.reasoning.min(self.output);
+        (self.total() > Tokens::ZERO).then_some(Usage { cached_input, reasoning, ..self })
     }
 
     /// Input and output together.
     pub fn total(self) -> Tokens {
         self.input + self.output
+    }
+}
+
+/// OpenAI's shape, with either generation of names.
+///
+/// Where the total is more than its parts, the rest is output: xAI and Gemini leave reasoning out of the output
+/// that they name.
+fn openai(text: &str) -> Option<Usage> {
+    let [prompt, input, completion, output, total, hits, rest @ ..] = json::pick_any(
+        text,
+        [
+            "prompt_tokens",
+            "input_tokens",
+            "completion_tokens",
+            "output_tokens",
+            "total_tokens",
+            "prompt_cache_hit_tokens",
+            "prompt_tokens_details",
+            "input_tokens_details",
+            "completion_tokens_details",
+            "output_tokens_details",
+        ],
+    );
+    let [prompt_parts, input_parts, completion_parts, output_parts] = rest;
+    let cached = part(prompt_parts.or(input_parts), "cached_tokens").or(count(hits));
+    let reasoning = part(completion_parts.or(output_parts), "reasoning_tokens");
+    let (input, output) =
+        reconciled(count(prompt).or(count(input)), count(completion).or(count(output)), total);
+    Usage {
+        input,
+        output,
+        cached_input: cached.unwrap_or_default(),
+        reasoning: reasoning.unwrap_or_default(),
+    }
+    .checked()
+}
+
+/// Gemini's `usageMetadata`. What its own tools fed the model is input beside the prompt, thoughts are output
+/// beside the candidates, and the cached part lies within the prompt.
+fn gemini(text: &str) -> Option<Usage> {
+    let picked = json::pick_any(
+        text,
+        [
+            "promptTokenCount",
+            "toolUsePromptTokenCount",
+            "candidatesTokenCount",
+            "thoughtsTokenCount",
+            "cachedContentTokenCount",
+            "totalTokenCount",
+        ],
+    );
+    let [prompt, tool_use, candidates, thoughts, cached] = [0, 1, 2, 3, 4].map(|place| count(picked[place]));
+    let sum = |one: Option<Tokens>, other: Option<Tokens>| {
+        one.or(other).map(|_| one.unwrap_or_default() + other.unwrap_or_default())
+    };
+    let (input, output) = reconciled(sum(prompt, tool_use), sum(candidates, thoughts), picked[5]);
+    Usage { input, output, cached_input: cached.unwrap_or_default(), reasoning: thoughts.unwrap_or_default() }
+        .checked()
+}
+
+/// Input and output, with what the total has beyond them as output; a missing input is the total's rest.
+fn reconciled(input: Option<Tokens>, output: Option<Tokens>, total: Option<&str>) -> (Tokens, Tokens) {
+    let total = count(total).unwrap_or_default();
+    let output = output.unwrap_or_default();
+    let input = input.unwrap_or(total - output);
+    (input, output.max(total - input))
+}
+
+/// Anthropic's counts, no one of which is part of another but the thoughts, which are part of the output. A
+/// stream tells some at its beginning and all or some again later, each time as large or larger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Disjoint {
+    fresh: Tokens,
+    cache_written: Tokens,
+    cache_read: Tokens,
+    output: Tokens,
+    thoughts: Tokens,
+}
+
+impl Disjoint {
+    /// Reads a `usage` object; what is missing or odd counts as nothing.
+    pub(super) fn read(text: &str) -> Disjoint {
+        let [fresh, cache_written, cache_read, output, output_parts] = json::pick_any(
+            text,
+            [
+                "input_tokens",
+                "cache_creation_input_tokens",
+                "cache_read_input_tokens",
+                "output_tokens",
+                "output_tokens_details",
+            ],
+        );
+        let thoughts = part(output_parts, "thinking_tokens").or(part(output_parts, "reasoning_tokens"));
+        Disjoint {
+            fresh: count(fresh).unwrap_or_default(),
+            cache_written: count(cache_written).unwrap_or_default(),
+            cache_read: count(cache_read).unwrap_or_default(),
+            output: count(output).unwrap_or_default(),
+            thoughts: thoughts.unwrap_or_default(),
+        }
+    }
+
+    /// The larger of each count.
+    pub(super) fn max(self, other: Disjoint) -> Disjoint {
+        Disjoint {
+            fresh: self.fresh.max(other.fresh),
+            cache_written: self.cache_written.max(other.cache_written),
+            cache_read: self.cache_read.max(other.cache_read),
+            output: self.output.max(other.output),
+            thoughts: self.thoughts.max(other.thoughts),
+        }
+    }
+
+    /// The counts as every dialect's are kept.
+    pub(super) fn usage(self) -> Option<Usage> {
+        Usage {
+            input: self.fresh + self.cache_written + self.cache_read,
+            output: self.output,
+            cached_input: self.cache_read,
+            reasoning: self.thoughts,
+        }
+        .checked()
     }
 }
 
@@ -76,63 +179,4 @@ fn part(details: Option<&str>, key: &str) -> Option<Tokens> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(object: &str, wanted: Option<(u64, u64, u64, u64)>) {
-        let wanted = wanted.map(|(input, output, cached, reasoning)| Usage {
-            input: Tokens(input),
-            output: Tokens(output),
-            cached_input: Tokens(cached),
-            reasoning: Tokens(reasoning),
-        });
-        assert_eq!(Usage::read(object.as_bytes()), wanted, "{object}");
-    }
-
-    #[test]
-    fn every_vendor_is_understood() {
-        check(r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#, Some((10, 5, 0, 0)));
-        check(
-            r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4},
-                "completion_tokens_details":{"reasoning_tokens":3}}"#,
-            Some((10, 5, 4, 3)),
-        );
-        check(
-            r#"{"input_tokens":10,"output_tokens":5,"input_tokens_details":{"cached_tokens":4},
-                "output_tokens_details":{"reasoning_tokens":3}}"#,
-            Some((10, 5, 4, 3)),
-        );
-        check(
-            r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_cache_hit_tokens":8}"#,
-            Some((10, 5, 8, 0)),
-        );
-        check(r#"{"prompt_tokens":8,"total_tokens":8}"#, Some((8, 0, 0, 0)));
-        check(r#"{"total_tokens":8}"#, Some((8, 0, 0, 0)));
-    }
-
-    #[test]
-    fn reasoning_left_out_of_the_output_is_found_in_the_total() {
-        check(
-            r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":35,
-                "completion_tokens_details":{"reasoning_tokens":20}}"#,
-            Some((10, 25, 0, 20)),
-        );
-    }
-
-    #[test]
-    fn zeros_and_nonsense_are_no_usage() {
-        for object in ["{}", "null", "[]", "", "7", r#"{"prompt_tokens":0,"completion_tokens":0}"#, "{\"x"] {
-            check(object, None);
-        }
-        check(
-            r#"{"prompt_tokens":null,"completion_tokens":5.0,"prompt_tokens_details":null}"#,
-            Some((0, 5, 0, 0)),
-        );
-        check(r#"{"prompt_tokens":-9,"completion_tokens":"x","total_tokens":1e9}"#, None);
-        check(
-            r#"{"prompt_tokens":1,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":9},
-                "completion_tokens_details":7}"#,
-            Some((1, 1, 1, 0)),
-        );
-    }
-}
+mod tests;

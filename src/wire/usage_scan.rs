@@ -6,16 +6,18 @@
 
 use super::json;
 use super::usage::Usage;
+use crate::dialect::{Dialect, Family};
 use memchr::memchr2;
 
 /// Bytes of a value that are kept. The largest usage objects in use, with all details, have about 1 KiB.
 const KEPT_MAX: usize = 4 << 10;
-/// Bytes of a key that are kept: `usage` and `error` with every letter written as an escape.
-const KEY_MAX: usize = 32;
+/// Bytes of a key that are kept: `usageMetadata`, the longest wanted, with every letter written as an escape.
+const KEY_MAX: usize = 80;
 
 /// Reads an answer piece by piece.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct UsageScan {
+    dialect: Dialect,
     place: Place,
     in_string: bool,
     after_backslash: bool,
@@ -28,10 +30,9 @@ pub struct UsageScan {
     errored: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Before the outermost object. Blank lines here keep a connection alive.
-    #[default]
     Before,
     BeforeKey,
     InKey,
@@ -50,8 +51,18 @@ enum Wanted {
 
 impl UsageScan {
     /// A scan that has seen nothing.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(dialect: Dialect) -> Self {
+        UsageScan {
+            dialect,
+            place: Place::Before,
+            in_string: false,
+            after_backslash: false,
+            depth: 0,
+            kept: Vec::new(),
+            too_long: false,
+            usage: None,
+            errored: false,
+        }
     }
 
     /// Reads the next piece.
@@ -137,16 +148,20 @@ impl UsageScan {
         let (key, too_long) = self.kept();
         let key = std::str::from_utf8(&key).ok().and_then(json::text);
         match key.as_deref() {
-            Some("usage") if !too_long => Wanted::Usage,
+            Some(key) if !too_long && key == self.usage_key() => Wanted::Usage,
             Some("error") if !too_long => Wanted::Error,
             _ => Wanted::Nothing,
         }
     }
 
+    fn usage_key(&self) -> &'static str {
+        if self.dialect.family() == Family::Gemini { "usageMetadata" } else { "usage" }
+    }
+
     fn judge(&mut self, wanted: Wanted) {
         let (value, too_long) = self.kept();
         match wanted {
-            Wanted::Usage if !too_long => self.usage = Usage::read(&value).or(self.usage),
+            Wanted::Usage if !too_long => self.usage = Usage::read(self.dialect, &value).or(self.usage),
             Wanted::Error => {
                 let given = std::str::from_utf8(&value).map_or(true, json::truthy);
                 self.errored |= too_long || given;
@@ -177,9 +192,10 @@ impl UsageScan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Tokens;
 
     fn scanned<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Option<u64>, bool) {
-        let mut scan = UsageScan::new();
+        let mut scan = UsageScan::new(Dialect::Chat);
         for piece in pieces {
             scan.feed(piece);
             assert!(scan.kept.capacity() <= 2 * KEPT_MAX);
@@ -226,6 +242,24 @@ mod tests {
         check(r#"{"error":"no"}"#, None, true);
         check(r#"{"error":null,"choices":[{"error":"x"}]}"#, None, false);
         check(r#"{"error": {} }"#, None, false);
+    }
+
+    #[test]
+    fn every_dialect_has_its_own_key_and_shape() {
+        let body = r#"{"usage":{"input_tokens":1,"cache_read_input_tokens":2,"output_tokens":4},
+            "\u0075\u0073\u0061\u0067\u0065\u004d\u0065\u0074\u0061\u0064\u0061\u0074\u0061":{"promptTokenCount":8,
+            "thoughtsTokenCount":16}}"#;
+        for (dialect, total) in [
+            (Dialect::Chat, 5),
+            (Dialect::Responses, 5),
+            (Dialect::Messages, 7),
+            (Dialect::Gemini, 24),
+            (Dialect::GeminiBatchEmbed, 24),
+        ] {
+            let mut scan = UsageScan::new(dialect);
+            scan.feed(body.as_bytes());
+            assert_eq!(scan.usage().map(Usage::total), Some(Tokens(total)), "{dialect}");
+        }
     }
 
     #[test]

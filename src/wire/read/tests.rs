@@ -106,7 +106,7 @@ fn spans_stand_for_what_was_read() {
         "\n { \"stream_options\" : {\"include_usage\" : false } , \"model\":\"a\\u0062\",\"messages\":[]}";
     let (call, _) = chat(body).unwrap();
     assert_eq!(call.model.as_str(), "ab");
-    assert_eq!(&body[call.spans.model], "\"a\\u0062\"");
+    assert_eq!(&body[call.spans.models[0].clone()], "\"a\\u0062\"");
     assert_eq!(&body[call.spans.stream_options.unwrap()], "{\"include_usage\" : false }");
     assert_eq!(&body[call.spans.include_usage.unwrap()], "false");
     assert_eq!(&body[..call.spans.insert], "\n {");
