@@ -2,6 +2,7 @@
 //!
 //! - `world`: a simulator on port 0 and a client
 //! - `chat`, `completions`, `embeddings`, `responses`, `messages`, `gemini`: what is answered, a file a dialect
+//! - `dialects`: what is the same in all of them
 //! - `keys`: which keys are taken, and where
 //! - `errors`: what is refused, and how
 //! - `limits`: what is enforced
@@ -16,6 +17,7 @@
 mod chat;
 mod completions;
 mod control_page;
+mod dialects;
 mod embeddings;
 mod errors;
 mod faults;

@@ -130,7 +130,8 @@ impl Speech for Answer {
         if self.kind == Kind::Chat {
             events.extend(all.clone().map(Event::Role));
         }
-        take_turns(all.clone().map(|choice| self.saying(choice)).collect(), &mut events);
+        let rows: Vec<_> = all.clone().map(|choice| self.saying(choice)).collect();
+        take_turns(&rows, &mut events);
         events.extend(all.map(Event::Finish));
         if self.include_usage && self.meter.told().is_some() {
             events.push(Event::Usage);
@@ -194,9 +195,10 @@ impl Answer {
             let pieces = (0..made.pieces.len()).map(|piece| Event::Argument(index, call, piece));
             std::iter::once(Event::Call(index, call)).chain(pieces).collect()
         });
+        let calls: Vec<Vec<_>> = calls.collect();
         match self.interleave_tools {
-            true => take_turns(calls.collect(), &mut events),
-            false => events.extend(calls.flat_map(|call: Vec<Event>| call)),
+            true => take_turns(&calls, &mut events),
+            false => events.extend(calls.concat()),
         }
         events
     }
@@ -286,7 +288,7 @@ fn word(finish: &Finish) -> &'static str {
 }
 
 /// One event of each row, then the next of each, until all are through.
-fn take_turns(rows: Vec<Vec<Event>>, events: &mut Vec<Event>) {
+fn take_turns(rows: &[Vec<Event>], events: &mut Vec<Event>) {
     let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
     for turn in 0..longest {
         events.extend(rows.iter().filter_map(|row| row.get(turn)));

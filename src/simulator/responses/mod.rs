@@ -96,7 +96,7 @@ pub(super) async fn compact(
     let secret = base64(format!("simulated compaction {}", fingerprint(&body)).as_bytes());
     let output = text_tokens(secret.len());
     let (headers, faults) = enter(&visit, &ask.model, Cost { input, output }).await?;
-    let question = ask.questions.first().map(|question| question.to_string()).unwrap_or_default();
+    let question = ask.questions.first().map(ToString::to_string).unwrap_or_default();
     let number = shared.id("", visit.number);
     let told = Meter::new(Used { input, output, ..Used::default() }, &faults).told();
     let compacted = json!({
