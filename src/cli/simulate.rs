@@ -66,6 +66,8 @@ fn greet(arguments: &SimulateArguments, address: SocketAddr) {
     say(&format!("tidegate {}: a simulated provider, which makes its answers up", env!("CARGO_PKG_VERSION")));
     say(&format!("  models: {}", arguments.models.join(", ")));
     say(&format!("  listening on http://{address}"));
+    say("  paths: /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/completions (OpenAI),");
+    say("         /v1/messages (Anthropic), /v1beta/models/MODEL:generateContent (Google)");
     say(&format!("  state and faults: curl http://{address}/control"));
     say(&format!(
         "  to change them: curl http://{address}/control -d '{{\"faults\":{{\"error_rate\":0.5}}}}'"

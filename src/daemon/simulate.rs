@@ -40,6 +40,7 @@ pub async fn simulate(simulation: Simulation, started: impl FnOnce(SocketAddr)) 
             requests_per_minute: simulation.requests_per_minute,
             tokens_per_minute: simulation.tokens_per_minute,
             concurrent: simulation.concurrent,
+            ..SimulatedLimits::default()
         },
         seed: simulation.seed,
         key: simulation.key,

@@ -1,30 +1,59 @@
-//! The simulated account: its buckets and its places, all or nothing, and how a refusal and its headers read.
+//! The simulated account: its buckets and its places, all or nothing, and how a refusal reads.
 //!
 //! A request that is refused takes nothing. One that is admitted is charged at once and gets nothing back, as with
-//! OpenAI, whatever becomes of it.
+//! OpenAI, whatever becomes of it. Every dialect draws from the same buckets.
 
 use super::bucket::Bucket;
+use super::limit_headers::{go_duration, limit_headers};
 use super::refusal::Refusal;
 use super::settings::SimulatedLimits;
-use crate::units::Moment;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use crate::dialect::Family;
+use crate::units::{Moment, WallTime};
+use http::HeaderMap;
 use std::time::Duration;
 
 /// What is left of the limits.
 #[derive(Debug)]
 pub(super) struct Account {
-    requests: Option<Bucket>,
-    tokens: Option<Bucket>,
+    /// In the order of [`Kind::ALL`].
+    buckets: [Option<Bucket>; 4],
     places: Option<u64>,
     busy: u64,
+}
+
+/// What a call is charged, in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cost {
+    pub(super) input: u64,
+    pub(super) output: u64,
+}
+
+impl Cost {
+    pub(super) fn total(self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+}
+
+/// What a bucket holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Requests,
+    Tokens,
+    Input,
+    Output,
 }
 
 impl Account {
     /// Everything unused.
     pub(super) fn open(limits: &SimulatedLimits, now: Moment) -> Account {
+        let limit = |kind: Kind| match kind {
+            Kind::Requests => limits.requests_per_minute,
+            Kind::Tokens => limits.tokens_per_minute,
+            Kind::Input => limits.input_tokens_per_minute,
+            Kind::Output => limits.output_tokens_per_minute,
+        };
         Account {
-            requests: limits.requests_per_minute.map(|limit| Bucket::full(limit, now)),
-            tokens: limits.tokens_per_minute.map(|limit| Bucket::full(limit, now)),
+            buckets: Kind::ALL.map(|kind| limit(kind).map(|limit| Bucket::full(limit, now))),
             places: limits.concurrent,
             busy: 0,
         }
@@ -35,33 +64,28 @@ impl Account {
         *self = Account { busy: self.busy, ..Account::open(limits, now) };
     }
 
-    /// Takes a place, one request and `tokens`, or nothing at all.
-    pub(super) fn admit(&mut self, model: &str, tokens: u64, now: Moment) -> Result<(), Refusal> {
-        let costs = [(Kind::Requests, 1), (Kind::Tokens, tokens)];
-        for bucket in [&mut self.requests, &mut self.tokens].into_iter().flatten() {
-            bucket.refill(now);
-        }
+    /// Takes a place, one request and the tokens, or nothing at all.
+    pub(super) fn admit(&mut self, model: &str, cost: Cost, now: Moment) -> Result<(), Refusal> {
+        self.refill(now);
         if let Some(limit) = self.places.filter(|limit| self.busy >= *limit) {
-            return Err(Refusal::limited(too_many(model, limit, self.busy), Kind::Requests.word()));
+            return Err(Refusal::limited(too_many(model, limit, self.busy), Kind::Requests, None));
         }
-        for (kind, cost) in costs {
-            if let Some(bucket) = self.bucket(kind).filter(|bucket| cost > bucket.limit()) {
-                return Err(Refusal::limited(too_large(model, kind, bucket.limit(), cost), kind.word()));
+        for (kind, bucket) in self.limits() {
+            let cost = kind.of(cost);
+            if cost > bucket.limit() {
+                return Err(Refusal::limited(too_large(model, kind, bucket.limit(), cost), kind, None));
             }
         }
         // The longest wait is told, or whoever waited for one bucket would then meet the other.
-        let waits = costs.into_iter().filter_map(|(kind, cost)| {
-            let bucket = self.bucket(kind)?;
-            Some((bucket.wait_for(cost), kind, bucket, cost))
-        });
-        if let Some((wait, kind, bucket, cost)) = waits.max_by_key(|(wait, ..)| *wait)
+        let waits = self.limits().map(|(kind, bucket)| (bucket.wait_for(kind.of(cost)), kind, bucket));
+        if let Some((wait, kind, bucket)) = waits.max_by_key(|(wait, ..)| *wait)
             && !wait.is_zero()
         {
-            return Err(reached(model, kind, bucket, cost, wait));
+            return Err(reached(model, kind, bucket, kind.of(cost), wait));
         }
-        for (bucket, (_, cost)) in [&mut self.requests, &mut self.tokens].into_iter().zip(costs) {
+        for (kind, bucket) in Kind::ALL.into_iter().zip(&mut self.buckets) {
             if let Some(bucket) = bucket {
-                bucket.take(cost);
+                bucket.take(kind.of(cost));
             }
         }
         self.busy += 1;
@@ -74,42 +98,42 @@ impl Account {
         self.busy = self.busy.saturating_sub(1);
     }
 
-    /// The `x-ratelimit-*` headers in OpenAI's formats; a reset is the time until the bucket is full.
-    pub(super) fn headers(&mut self, now: Moment) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for bucket in [&mut self.requests, &mut self.tokens].into_iter().flatten() {
+    /// The headers that tell what is left, in the formats of that family.
+    pub(super) fn headers(&mut self, family: Family, now: Moment, wall: WallTime) -> HeaderMap {
+        self.refill(now);
+        limit_headers(family, self.limits(), wall)
+    }
+
+    fn refill(&mut self, now: Moment) {
+        for bucket in self.buckets.iter_mut().flatten() {
             bucket.refill(now);
         }
-        for kind in [Kind::Requests, Kind::Tokens] {
-            let Some(bucket) = self.bucket(kind) else { continue };
-            let [limit, remaining, reset] = kind.headers().map(HeaderName::from_static);
-            headers.insert(limit, bucket.limit().into());
-            headers.insert(remaining, bucket.remaining().into());
-            let value = HeaderValue::try_from(go_duration(bucket.until_full()));
-            headers.insert(reset, value.expect("a duration is plain text"));
-        }
-        headers
     }
 
-    fn bucket(&self, kind: Kind) -> Option<&Bucket> {
-        match kind {
-            Kind::Requests => self.requests.as_ref(),
-            Kind::Tokens => self.tokens.as_ref(),
-        }
+    /// The limits that are set.
+    fn limits(&self) -> impl Iterator<Item = (Kind, &Bucket)> {
+        Kind::ALL.into_iter().zip(&self.buckets).filter_map(|(kind, bucket)| Some((kind, bucket.as_ref()?)))
     }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Requests,
-    Tokens,
 }
 
 impl Kind {
-    fn word(self) -> &'static str {
+    const ALL: [Kind; 4] = [Kind::Requests, Kind::Tokens, Kind::Input, Kind::Output];
+
+    /// What a call takes from this bucket.
+    fn of(self, cost: Cost) -> u64 {
+        match self {
+            Kind::Requests => 1,
+            Kind::Tokens => cost.total(),
+            Kind::Input => cost.input,
+            Kind::Output => cost.output,
+        }
+    }
+
+    /// OpenAI's word for it, which knows no difference between input and output.
+    pub(super) fn word(self) -> &'static str {
         match self {
             Kind::Requests => "requests",
-            Kind::Tokens => "tokens",
+            Kind::Tokens | Kind::Input | Kind::Output => "tokens",
         }
     }
 
@@ -117,17 +141,8 @@ impl Kind {
         match self {
             Kind::Requests => "requests per min (RPM)",
             Kind::Tokens => "tokens per min (TPM)",
-        }
-    }
-
-    fn headers(self) -> [&'static str; 3] {
-        match self {
-            Kind::Requests => {
-                ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]
-            }
-            Kind::Tokens => {
-                ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]
-            }
+            Kind::Input => "input tokens per min (ITPM)",
+            Kind::Output => "output tokens per min (OTPM)",
         }
     }
 }
@@ -157,48 +172,53 @@ fn reached(model: &str, kind: Kind, bucket: &Bucket, cost: u64, wait: Duration) 
         kind.phrase(),
         go_duration(wait)
     );
-    Refusal::limited(message, kind.word()).retry_after(wait)
-}
-
-/// A duration as Go prints it to the millisecond: `120ms`, `1.2s`, `6m0s`.
-fn go_duration(duration: Duration) -> String {
-    let millis = u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-    if millis == 0 {
-        return "0s".to_owned();
-    }
-    if millis < 1_000 {
-        return format!("{millis}ms");
-    }
-    let (minutes, rest) = (millis / 60_000, millis % 60_000);
-    let mut seconds = format!("{}.{:03}", rest / 1_000, rest % 1_000);
-    seconds.truncate(seconds.trim_end_matches('0').trim_end_matches('.').len());
-    match minutes {
-        0 => format!("{seconds}s"),
-        _ => format!("{minutes}m{seconds}s"),
-    }
+    Refusal::limited(message, kind, Some(wait))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::parse_duration;
 
     fn limits(requests: u64, tokens: u64, concurrent: u64) -> SimulatedLimits {
         SimulatedLimits {
             requests_per_minute: Some(requests),
             tokens_per_minute: Some(tokens),
             concurrent: Some(concurrent),
+            ..SimulatedLimits::default()
         }
+    }
+
+    fn tokens(input: u64) -> Cost {
+        Cost { input, output: 0 }
+    }
+
+    #[test]
+    fn input_and_output_have_buckets_of_their_own_and_a_common_one() {
+        let one = |input, output, both| SimulatedLimits {
+            input_tokens_per_minute: input,
+            output_tokens_per_minute: output,
+            tokens_per_minute: both,
+            ..SimulatedLimits::default()
+        };
+        let check = |limits: &SimulatedLimits, fits: bool| {
+            let cost = Cost { input: 60, output: 50 };
+            let admitted = Account::open(limits, Moment::START).admit("sim", cost, Moment::START);
+            assert_eq!(admitted.is_ok(), fits, "{limits:?}");
+        };
+        check(&one(Some(60), Some(50), Some(110)), true);
+        check(&one(Some(59), None, None), false);
+        check(&one(None, Some(49), None), false);
+        check(&one(None, None, Some(109)), false);
     }
 
     #[test]
     fn a_refused_request_takes_nothing_from_any_bucket() {
         let now = Moment::START;
         let mut account = Account::open(&limits(2, 100, 9), now);
-        assert!(account.admit("sim", 90, now).is_ok());
-        assert!(account.admit("sim", 20, now).is_err());
-        assert!(account.admit("sim", 10, now).is_ok());
-        assert!(account.admit("sim", 0, now).is_err());
+        assert!(account.admit("sim", tokens(90), now).is_ok());
+        assert!(account.admit("sim", tokens(20), now).is_err());
+        assert!(account.admit("sim", tokens(10), now).is_ok());
+        assert!(account.admit("sim", tokens(0), now).is_err());
         assert_eq!(account.busy, 2);
     }
 
@@ -207,12 +227,12 @@ mod tests {
         let mut account = Account::open(&limits(7, 1_000, 1), Moment::START);
         let (mut now, mut refused) = (Moment::START, 0);
         for cost in (1..=1_000).step_by(37) {
-            if let Err(refusal) = account.admit("sim", cost, now) {
+            if let Err(refusal) = account.admit("sim", tokens(cost), now) {
                 refused += 1;
                 let wait = refusal.wait().expect("a refusal says when");
-                assert!(account.admit("sim", cost, now + (wait - Duration::from_millis(1))).is_err());
+                assert!(account.admit("sim", tokens(cost), now + (wait - Duration::from_millis(1))).is_err());
                 now = now + wait;
-                assert!(account.admit("sim", cost, now).is_ok(), "{refusal:?}");
+                assert!(account.admit("sim", tokens(cost), now).is_ok(), "{refusal:?}");
             }
             account.leave();
         }
@@ -222,28 +242,10 @@ mod tests {
     #[test]
     fn a_place_is_free_again_when_its_holder_leaves() {
         let mut account = Account::open(&limits(9, 9, 1), Moment::START);
-        assert!(account.admit("sim", 1, Moment::START).is_ok());
-        let refusal = account.admit("sim", 1, Moment::START).expect_err("the only place is taken");
+        assert!(account.admit("sim", tokens(1), Moment::START).is_ok());
+        let refusal = account.admit("sim", tokens(1), Moment::START).expect_err("the only place is taken");
         assert_eq!(refusal.wait(), None);
         account.leave();
-        assert!(account.admit("sim", 1, Moment::START).is_ok());
-    }
-
-    #[test]
-    fn durations_read_as_openai_writes_them() {
-        for (millis, text) in [
-            (0, "0s"),
-            (120, "120ms"),
-            (1_000, "1s"),
-            (1_200, "1.2s"),
-            (8_640, "8.64s"),
-            (60_000, "1m0s"),
-            (61_005, "1m1.005s"),
-            (360_000, "6m0s"),
-            (70_000, "1m10s"),
-        ] {
-            assert_eq!(go_duration(Duration::from_millis(millis)), text);
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)));
-        }
+        assert!(account.admit("sim", tokens(1), Moment::START).is_ok());
     }
 }

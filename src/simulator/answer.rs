@@ -1,130 +1,224 @@
-//! What one choice of an answer says, in pieces of one token, and why it ends.
+//! What each choice of an answer says, in pieces of one token, and why it ends. Knows no language.
+//!
+//! Thoughts come first and count as output; then a text or calls, never both. The cap is of all of them together.
 
-use super::ask::Ask;
+use super::ask::{Ask, Shape};
 use super::faults::Faults;
 use super::schema;
 use super::text;
-use serde_json::{Value, json};
-
-/// The form in which an answer is wanted.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Shape {
-    Text,
-    /// A JSON object.
-    Json,
-    /// JSON that satisfies a schema.
-    Schema(Value),
-    /// A call of this function.
-    ToolCall {
-        name: String,
-        parameters: Value,
-    },
-}
+use super::tools::{Input, Tool};
+use super::usage::Used;
+use serde_json::json;
 
 /// One choice.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Choice {
-    /// Its tokens, in order: words of its text, or pieces of the arguments of its call.
+    /// What it thinks first.
+    pub(super) thoughts: Vec<String>,
+    /// Its words.
+    pub(super) words: Vec<String>,
+    /// The tools that it calls.
+    pub(super) calls: Vec<Call>,
+    pub(super) finish: Finish,
+}
+
+/// A call of a tool.
+#[derive(Debug, PartialEq)]
+pub(super) struct Call {
+    pub(super) name: String,
+    /// Whether its argument is a text instead of JSON.
+    pub(super) free: bool,
+    /// Pieces of its arguments.
     pub(super) pieces: Vec<String>,
-    /// The function that it calls.
-    pub(super) calls: Option<String>,
-    pub(super) finish: &'static str,
+}
+
+/// Why a choice ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Finish {
+    #[default]
+    Done,
+    /// Before this stop sequence.
+    Stop(String),
+    /// At its cap.
+    Length,
+    /// With calls.
+    Calls,
 }
 
 impl Choice {
-    /// Everything that it says.
+    /// All its words.
     pub(super) fn text(&self) -> String {
-        self.pieces.concat()
+        self.words.concat()
     }
 
-    /// Its tokens.
+    /// The tokens of what it thinks.
+    pub(super) fn thought_tokens(&self) -> u64 {
+        count(&self.thoughts)
+    }
+
+    /// All its tokens.
     pub(super) fn tokens(&self) -> u64 {
-        u64::try_from(self.pieces.len()).unwrap_or(u64::MAX)
+        let calls: u64 = self.calls.iter().map(|call| count(&call.pieces)).sum();
+        count(&self.thoughts) + count(&self.words) + calls
+    }
+
+    /// Ends it after `cap` tokens, if it has more.
+    fn cut(&mut self, cap: u64) {
+        if self.tokens() <= cap {
+            return;
+        }
+        let mut left = usize::try_from(cap).unwrap_or(usize::MAX);
+        let pieces = [&mut self.thoughts, &mut self.words];
+        for pieces in pieces.into_iter().chain(self.calls.iter_mut().map(|call| &mut call.pieces)) {
+            pieces.truncate(left);
+            left -= pieces.len();
+        }
+        self.calls.retain(|call| !call.pieces.is_empty());
+        self.finish = Finish::Length;
     }
 }
 
-/// All choices in full, and what they are charged at admission: the cap of each, or its length where there is no cap.
-pub(super) fn compose(ask: &Ask, faults: &Faults, seed: u64) -> (Vec<Choice>, u64) {
-    let mut charge = ask.prompt_tokens;
+fn count(pieces: &[String]) -> u64 {
+    u64::try_from(pieces.len()).unwrap_or(u64::MAX)
+}
+
+impl Call {
+    /// Its arguments in one piece.
+    pub(super) fn arguments(&self) -> String {
+        self.pieces.concat()
+    }
+}
+
+/// All choices in full.
+pub(super) fn compose(ask: &Ask, faults: &Faults, seed: u64) -> Vec<Choice> {
     let choices = ask.questions.iter().zip(0..).map(|(question, index)| {
         let mut choice = choice(ask, question, index, faults, seed);
-        charge = charge.saturating_add(ask.cap.unwrap_or(choice.tokens()));
-        if let Some(cap) = ask.cap.filter(|cap| choice.tokens() > *cap) {
-            choice.pieces.truncate(usize::try_from(cap).unwrap_or(usize::MAX));
-            choice.finish = "length";
+        if ask.thinks {
+            choice.thoughts = pieces(text::words(&text::thought(question)));
+        }
+        if let Some(cap) = ask.cap {
+            choice.cut(cap);
         }
         choice
     });
-    let choices = choices.collect();
-    (choices, charge)
+    choices.collect()
+}
+
+/// What all choices used, nothing of it from a cache.
+pub(super) fn used(ask: &Ask, choices: &[Choice]) -> Used {
+    Used {
+        input: ask.prompt_tokens,
+        output: choices.iter().map(Choice::tokens).sum(),
+        thoughts: choices.iter().map(Choice::thought_tokens).sum(),
+        ..Used::default()
+    }
+}
+
+/// The output that is charged at admission where a cap is: the cap of each choice, or its length where there is none.
+pub(super) fn reserved_output(ask: &Ask, choices: &[Choice]) -> u64 {
+    let each = choices.iter().map(|choice| ask.cap.unwrap_or(choice.tokens()));
+    each.fold(0, u64::saturating_add)
 }
 
 fn choice(ask: &Ask, question: &str, index: u32, faults: &Faults, seed: u64) -> Choice {
     let length = text::asked_length(question).unwrap_or(faults.output_tokens);
-    let words = |text: &str| text::words(text).map(str::to_owned).collect();
-    let say = |text: &str| Choice { pieces: words(until_stop(text, &ask.stop)), calls: None, finish: "stop" };
+    let say = |text: &str| {
+        let (text, stop) = until_stop(text, &ask.stop);
+        let finish = stop.map_or(Finish::Done, |stop| Finish::Stop(stop.to_owned()));
+        Choice { words: pieces(text::words(text)), finish, ..Choice::default() }
+    };
     match &ask.shape {
         Shape::Text => say(&text::answer(question, length, index, seed)),
         Shape::Json => say(&json!({"answer": text::answer(question, length, index, seed)}).to_string()),
         Shape::Schema(wanted) => say(&schema::satisfy(wanted, "simulated").to_string()),
-        Shape::ToolCall { name, parameters } => {
-            let arguments = schema::satisfy(parameters, "simulated");
-            // A function without parameters is called with no arguments, not with a text.
-            let arguments = if arguments.is_object() { arguments } else { json!({}) };
-            Choice {
-                pieces: text::quads(&arguments.to_string()).map(str::to_owned).collect(),
-                calls: Some(name.clone()),
-                finish: "tool_calls",
-            }
+        Shape::Calls(tools) => {
+            let calls = tools.iter().map(|tool| call(tool, question)).collect();
+            Choice { calls, finish: Finish::Calls, ..Choice::default() }
         }
     }
 }
 
-/// The text before the first of the stops, which is not said.
-fn until_stop<'a>(text: &'a str, stops: &[String]) -> &'a str {
-    let first =
-        stops.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop.as_str())).min();
-    &text[..first.unwrap_or(text.len())]
+fn call(tool: &Tool, question: &str) -> Call {
+    let name = tool.name.clone();
+    match &tool.input {
+        Input::Schema(parameters) => {
+            let arguments = schema::satisfy(parameters, "simulated");
+            // A function without parameters is called with no arguments, not with a text.
+            let arguments = if arguments.is_object() { arguments } else { json!({}) };
+            Call { name, free: false, pieces: pieces(text::quads(&arguments.to_string())) }
+        }
+        Input::Text => {
+            let input = format!("simulated: {question}");
+            Call { name, free: true, pieces: pieces(text::quads(&input)) }
+        }
+    }
+}
+
+fn pieces<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
+    texts.map(str::to_owned).collect()
+}
+
+/// The text before the first of the stops, which is not said, and which stop it was.
+fn until_stop<'a, 's>(text: &'a str, stops: &'s [String]) -> (&'a str, Option<&'s str>) {
+    let found = stops.iter().filter(|stop| !stop.is_empty());
+    let first = found.filter_map(|stop| Some((text.find(stop.as_str())?, stop.as_str()))).min();
+    match first {
+        Some((at, stop)) => (&text[..at], Some(stop)),
+        None => (text, None),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
-    fn ask(more: &str) -> Ask {
-        let body = format!(r#"{{"model":"sim","messages":[{{"role":"user","content":"hello"}}]{more}}}"#);
-        Ask::chat(body.as_bytes()).unwrap()
+    fn ask(shape: Shape) -> Ask {
+        Ask {
+            model: "sim".to_owned(),
+            stream: false,
+            prompt_tokens: 5,
+            questions: vec!["hello".into()],
+            shape,
+            thinks: false,
+            cap: None,
+            stop: Vec::new(),
+        }
     }
 
-    fn composed(more: &str) -> (Vec<Choice>, u64) {
-        compose(&ask(more), &Faults::default(), 1)
+    fn composed(ask: &Ask) -> (Vec<Choice>, u64) {
+        let choices = compose(ask, &Faults::default(), 1);
+        let charge = reserved_output(ask, &choices);
+        (choices, charge)
     }
 
     #[test]
-    fn without_a_cap_the_charge_is_the_prompt_and_the_length() {
-        let (choices, charge) = composed("");
-        assert_eq!((choices[0].tokens(), choices[0].finish, charge), (40, "stop", 5 + 40));
+    fn without_a_cap_the_charge_is_the_length() {
+        let (choices, charge) = composed(&ask(Shape::Text));
+        assert_eq!((choices[0].tokens(), &choices[0].finish, charge), (40, &Finish::Done, 40));
     }
 
     #[test]
     fn a_cap_cuts_and_is_charged_for_every_choice() {
-        let (choices, charge) = composed(r#","max_completion_tokens":7,"n":3"#);
-        assert_eq!(charge, 5 + 3 * 7);
-        assert!(choices.iter().all(|choice| choice.tokens() == 7 && choice.finish == "length"));
-        let (choices, charge) = composed(r#","max_tokens":1000"#);
-        assert_eq!((choices[0].tokens(), choices[0].finish, charge), (40, "stop", 5 + 1000));
+        let three = vec!["hello".into(); 3];
+        let (choices, charge) = composed(&Ask { cap: Some(7), questions: three, ..ask(Shape::Text) });
+        assert_eq!(charge, 3 * 7);
+        assert!(choices.iter().all(|choice| choice.tokens() == 7 && choice.finish == Finish::Length));
+        let (choices, charge) = composed(&Ask { cap: Some(1_000), ..ask(Shape::Text) });
+        assert_eq!((choices[0].tokens(), &choices[0].finish, charge), (40, &Finish::Done, 1_000));
     }
 
     #[test]
     fn the_first_stop_ends_the_text_before_itself() {
-        let (choices, _) = composed(r#","stop":["hello"," said",""]"#);
+        let stop = ["hello", " said", ""].map(str::to_owned).to_vec();
+        let (choices, _) = composed(&Ask { stop, ..ask(Shape::Text) });
         assert_eq!(choices[0].text(), "This is tidegate's simulated provider. You");
-        assert_eq!(choices[0].finish, "stop");
+        assert_eq!(choices[0].finish, Finish::Stop(" said".to_owned()));
     }
 
     #[test]
     fn json_is_json() {
-        let (choices, _) = composed(r#","response_format":{"type":"json_object"}"#);
+        let (choices, _) = composed(&ask(Shape::Json));
         let value: Value = serde_json::from_str(&choices[0].text()).unwrap();
         assert!(value["answer"].as_str().unwrap().contains("hello"));
         assert_eq!(choices[0].tokens(), 40);
@@ -132,8 +226,21 @@ mod tests {
 
     #[test]
     fn a_function_without_parameters_is_called_with_an_empty_object() {
-        let (choices, _) =
-            composed(r#","tool_choice":"required","tools":[{"type":"function","function":{"name":"f"}}]"#);
-        assert_eq!((choices[0].text(), choices[0].finish), ("{}".to_owned(), "tool_calls"));
+        let tool = Tool { name: "f".to_owned(), input: Input::Schema(Value::Null) };
+        let (choices, _) = composed(&ask(Shape::Calls(vec![tool])));
+        assert_eq!((choices[0].calls[0].arguments().as_str(), &choices[0].finish), ("{}", &Finish::Calls));
+    }
+
+    #[test]
+    fn thoughts_come_first_and_eat_of_the_cap() {
+        let thinking = Ask { thinks: true, ..ask(Shape::Text) };
+        let (choices, _) = composed(&thinking);
+        let thoughts = choices[0].thought_tokens();
+        assert!(thoughts > 5 && choices[0].tokens() == thoughts + 40);
+        let (choices, _) = composed(&Ask { cap: Some(thoughts + 1), ..thinking });
+        assert_eq!((choices[0].thought_tokens(), choices[0].words.len()), (thoughts, 1));
+        let tools = vec![Tool { name: "f".to_owned(), input: Input::Text }; 2];
+        let (choices, _) = composed(&Ask { cap: Some(3), ..ask(Shape::Calls(tools)) });
+        assert_eq!((choices[0].calls.len(), choices[0].tokens()), (1, 3));
     }
 }

@@ -3,16 +3,15 @@
 //! Order: read, admit (a limit may refuse), wait at the gate, fail if so told, wait for the first token, answer. A call
 //! reads its faults behind the gate, so that a test may hold it first and decide its fate later.
 
-use super::answer::compose;
-use super::ask::Ask;
-use super::events::{Answer, Kind, Usage};
+use super::account::Cost;
 use super::faults::Faults;
 use super::flow::Flow;
 use super::hold::Hold;
 use super::refusal::Refusal;
 use super::routes::EndsLater;
+use super::shared::Shared;
+use super::speech::Speech;
 use super::visit::{Ending, Visit};
-use axum::Extension;
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -25,66 +24,49 @@ use std::time::Duration;
 /// The largest body of a call, in bytes.
 const BODY_MAX: usize = 64 * 1024 * 1024;
 
-/// `POST /v1/chat/completions`
-pub(super) async fn chat(Extension(visit): Extension<Arc<Visit>>, body: Body) -> Result<Response, Refusal> {
-    let body = read_call(&visit, body).await?;
-    generate(Kind::Chat, Ask::chat(&body)?, visit).await
+/// A call as far as admission is concerned.
+pub(super) struct Call<'a> {
+    pub(super) model: &'a str,
+    pub(super) cost: Cost,
+    pub(super) stream: bool,
 }
 
-/// `POST /v1/completions`
-pub(super) async fn completions(
-    Extension(visit): Extension<Arc<Visit>>,
-    body: Body,
+/// Admits a call and answers it with what `speak` says once its faults are known.
+pub(super) async fn generate<S: Speech>(
+    visit: &Arc<Visit>,
+    call: Call<'_>,
+    speak: impl FnOnce(&Faults) -> S,
 ) -> Result<Response, Refusal> {
-    let body = read_call(&visit, body).await?;
-    generate(Kind::Text, Ask::completions(&body)?, visit).await
-}
-
-async fn generate(kind: Kind, ask: Ask, visit: Arc<Visit>) -> Result<Response, Refusal> {
-    let shared = &visit.shared;
-    let (choices, charge) = compose(&ask, &shared.faults(), shared.settings.seed);
-    let (headers, faults) = enter(&visit, &ask.model, charge).await?;
-    let mut answer = Answer {
-        kind,
-        id: shared.id(if kind == Kind::Chat { "chatcmpl-" } else { "cmpl-" }, visit.number),
-        created: shared.clock.wall().0 / 1_000,
-        model: ask.model,
-        choices,
-        usage: None,
-        include_usage: ask.include_usage,
-    };
-    answer.usage = usage(ask.prompt_tokens, answer.tokens(), &faults);
-    let mut jitter = fastrand::Rng::with_seed(shared.settings.seed ^ visit.number);
-    if ask.stream {
-        let flow = Flow::new(Arc::clone(&visit), faults, jitter, answer);
+    let (headers, faults) = enter(visit, call.model, call.cost).await?;
+    let speech = speak(&faults);
+    let mut jitter = fastrand::Rng::with_seed(visit.shared.settings.seed ^ visit.number);
+    if call.stream {
+        let media_type = HeaderValue::from_static(speech.media_type());
+        let flow = Flow::new(Arc::clone(visit), faults, jitter, speech);
         let mut response = Response::new(flow.into_body());
         response.headers_mut().extend(headers);
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         response.extensions_mut().insert(EndsLater);
         return Ok(response);
     }
     if !faults.token_delay.is_zero() {
-        let delays = (0..answer.tokens()).map(|_| faults.token_delay(&mut jitter));
+        let delays = (0..speech.tokens()).map(|_| faults.token_delay(&mut jitter));
         let writing = delays.fold(Duration::ZERO, Duration::saturating_add);
         tokio::time::sleep(writing).await;
     }
-    Ok(json(answer.whole(), headers, &faults))
+    Ok(json(speech.whole(), headers, &faults))
 }
 
 /// Admits a call and takes it to the point where it is answered; gives the headers of the answer and its faults.
 pub(super) async fn enter(
     visit: &Visit,
     model: &str,
-    charge: u64,
+    cost: Cost,
 ) -> Result<(HeaderMap, Arc<Faults>), Refusal> {
     let shared = &visit.shared;
-    if !shared.settings.models.iter().any(|known| known == model) {
-        return Err(Refusal::unknown_model(model));
-    }
-    let headers = visit.admit(model, charge)?;
+    known(shared, model)?;
+    let headers = visit.admit(model, cost)?;
     shared.hold(Hold::Gate).await;
     if let Some(failure) = shared.draw_failure() {
         return Err(failure);
@@ -96,12 +78,11 @@ pub(super) async fn enter(
     Ok((headers, faults))
 }
 
-/// What the answer reports.
-pub(super) fn usage(prompt: u64, completion: u64, faults: &Faults) -> Option<Usage> {
-    match (faults.no_usage, faults.zero_usage) {
-        (true, _) => None,
-        (false, true) => Some(Usage::default()),
-        (false, false) => Some(Usage::new(prompt, completion)),
+/// Whether the model is served here.
+pub(super) fn known(shared: &Shared, model: &str) -> Result<(), Refusal> {
+    match shared.settings.models.iter().any(|known| known == model) {
+        true => Ok(()),
+        false => Err(Refusal::unknown_model(model)),
     }
 }
 

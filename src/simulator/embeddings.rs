@@ -1,12 +1,18 @@
 //! `POST /v1/embeddings`: a vector for every text, the same for the same text, of length one.
 
-use super::ask::{Prompt, read};
+use super::account::Cost;
+use super::ask::read;
+use super::base64::base64;
 use super::calls::{enter, json, read_call};
+use super::chat::needs_version;
 use super::hash::{fnv, mix};
+use super::prompt::Prompt;
 use super::refusal::Refusal;
+use super::usage::{Meter, Used};
 use super::visit::Visit;
 use axum::Extension;
 use axum::body::Body;
+use axum::extract::{Path, RawQuery};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -67,37 +73,53 @@ struct Usage {
     total_tokens: u64,
 }
 
-/// Answers a request for embeddings.
+/// `POST /v1/embeddings`
 pub(super) async fn embeddings(
     Extension(visit): Extension<Arc<Visit>>,
     body: Body,
 ) -> Result<Response, Refusal> {
     let body = read_call(&visit, body).await?;
-    let request: Request = read(&body)?;
-    let model = request.model.ok_or_else(|| Refusal::missing("model"))?;
+    answer(&visit, &body, None).await
+}
+
+/// `POST /openai/deployments/{deployment}/embeddings?api-version=…`
+pub(super) async fn deployed(
+    Extension(visit): Extension<Arc<Visit>>,
+    Path(deployment): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let body = read_call(&visit, body).await?;
+    needs_version(query.as_deref())?;
+    answer(&visit, &body, Some(deployment)).await
+}
+
+async fn answer(visit: &Visit, body: &[u8], deployment: Option<String>) -> Result<Response, Refusal> {
+    let request: Request = read(body)?;
+    let model = deployment.or(request.model).ok_or_else(|| Refusal::missing("model"))?;
     let inputs = request.input.ok_or_else(|| Refusal::missing("input"))?.texts();
     let dimensions = check(inputs.len(), request.dimensions)?;
     let tokens: u64 = inputs.iter().map(|(_, tokens)| tokens).sum();
-    let (headers, faults) = enter(&visit, &model, tokens).await?;
+    let (headers, faults) = enter(visit, &model, Cost { input: tokens, output: 0 }).await?;
     let encoding = request.encoding_format.unwrap_or(Encoding::Float);
     let embed = |(text, _): &(String, u64)| match encoding {
         Encoding::Float => Vector::Float(vector(text, dimensions)),
-        Encoding::Base64 => Vector::Base64(base64(&vector(text, dimensions))),
+        Encoding::Base64 => Vector::Base64(packed(&vector(text, dimensions))),
     };
     let data = inputs.iter().zip(0..);
     let data = data.map(|(input, index)| Embedding { object: "embedding", index, embedding: embed(input) });
-    let used = if faults.zero_usage { 0 } else { tokens };
+    let used = Meter::new(Used { input: tokens, ..Used::default() }, &faults).told();
     let list = List {
         object: "list",
         data: data.collect(),
         model: &model,
-        usage: (!faults.no_usage).then_some(Usage { prompt_tokens: used, total_tokens: used }),
+        usage: used.map(|used| Usage { prompt_tokens: used.input, total_tokens: used.input }),
     };
     let text = serde_json::to_string(&list).expect("texts and finite numbers are always JSON");
     Ok(json(text, headers, &faults))
 }
 
-fn check(inputs: usize, dimensions: Option<i64>) -> Result<u32, Refusal> {
+pub(super) fn check(inputs: usize, dimensions: Option<i64>) -> Result<u32, Refusal> {
     let asked = dimensions.unwrap_or(i64::from(DIMENSIONS));
     let dimensions = u32::try_from(asked).ok().filter(|_| (1..=DIMENSIONS_MAX).contains(&asked));
     let dimensions = dimensions.ok_or_else(|| {
@@ -116,7 +138,7 @@ fn check(inputs: usize, dimensions: Option<i64>) -> Result<u32, Refusal> {
     Ok(dimensions)
 }
 
-fn vector(text: &str, dimensions: u32) -> Vec<f32> {
+pub(super) fn vector(text: &str, dimensions: u32) -> Vec<f32> {
     let mut state = fnv(text.as_bytes());
     let raw: Vec<f32> = (0..dimensions)
         .map(|_| {
@@ -129,22 +151,10 @@ fn vector(text: &str, dimensions: u32) -> Vec<f32> {
     raw.into_iter().map(|x| x / length).collect()
 }
 
-/// The vector as OpenAI packs it: little-endian 32-bit floats in base64 (RFC 4648, section 4).
-fn base64(vector: &[f32]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/// The vector as OpenAI packs it: little-endian 32-bit floats in base64.
+fn packed(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for (at, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            match at <= group.len() {
-                true => text.push(char::from(ALPHABET[usize::try_from(bits >> shift & 63).unwrap_or(0)])),
-                false => text.push('='),
-            }
-        }
-    }
-    text
+    base64(&bytes)
 }
 
 #[cfg(test)]
@@ -161,9 +171,9 @@ mod tests {
 
     #[test]
     fn base64_is_the_standard_one() {
-        assert_eq!(base64(&[]), "");
-        assert_eq!(base64(&[1.0]), "AACAPw==");
-        assert_eq!(base64(&[1.0, -2.5]), "AACAPwAAIMA=");
-        assert_eq!(base64(&[0.0, 0.0, 0.0]), "AAAAAAAAAAAAAAAA");
+        assert_eq!(packed(&[]), "");
+        assert_eq!(packed(&[1.0]), "AACAPw==");
+        assert_eq!(packed(&[1.0, -2.5]), "AACAPwAAIMA=");
+        assert_eq!(packed(&[0.0, 0.0, 0.0]), "AAAAAAAAAAAAAAAA");
     }
 }

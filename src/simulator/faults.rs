@@ -37,23 +37,34 @@ pub struct Faults {
     pub cut_after_chunks: Option<u32>,
     /// The answer ends after that many events as if it were complete.
     pub end_after_chunks: Option<u32>,
-    /// Streams end without `[DONE]`.
+    /// Streams end without the mark of their end: `[DONE]`, `response.completed`, `message_stop`, or a reason to finish.
     pub no_done: bool,
     /// Silence after that many events, until released.
     pub stall_after_chunks: Option<u32>,
     /// An error event after that many events, then the end.
     pub error_event_after_chunks: Option<u32>,
+    /// The word in that event's type, code or status, such as `overloaded_error`; each dialect has its own otherwise.
+    pub error_kind: Option<String>,
+    /// The message in that event.
+    pub error_message: Option<String>,
     /// An event whose data is no JSON after that many events; the stream goes on.
     pub garbage_after_chunks: Option<u32>,
-    /// Comments and unknown fields before every event, blank lines before plain JSON: all legal, all to be ignored.
+    /// Comments and unknown fields before every event, pings too for Messages, blank lines before plain JSON and before
+    /// Gemini's events, whose client reads no comments: all legal, all to be ignored.
     pub noise: bool,
     /// Answers say nothing of usage, even when asked.
     pub no_usage: bool,
     /// Answers say that nothing was used.
     pub zero_usage: bool,
-    /// Every request under `/v1` is accepted and not answered until released.
+    /// Answers report what was used times this factor.
+    pub wrong_usage: Option<f64>,
+    /// Every chunk of a chat stream tells what was used so far, asked for or not.
+    pub cumulative_usage: bool,
+    /// The arguments of parallel calls come in turns in a chat stream, a piece of one and a piece of the other.
+    pub interleave_tools: bool,
+    /// Every request but those for control is accepted and not answered until released.
     pub hang: bool,
-    /// Every connection that brings a request under `/v1` is closed at once, without an answer.
+    /// Every connection that brings a request, but for control, is closed at once, without an answer.
     pub refuse: bool,
     /// Every admitted model call waits inside until released.
     pub gate: bool,
@@ -75,10 +86,15 @@ impl Default for Faults {
             no_done: false,
             stall_after_chunks: None,
             error_event_after_chunks: None,
+            error_kind: None,
+            error_message: None,
             garbage_after_chunks: None,
             noise: false,
             no_usage: false,
             zero_usage: false,
+            wrong_usage: None,
+            cumulative_usage: false,
+            interleave_tools: false,
             hang: false,
             refuse: false,
             gate: false,

@@ -3,28 +3,23 @@
 //! When the client goes away the body is dropped, and the visit with it, which counts it as cancelled. The ending is
 //! counted before the last bytes are handed over, so that who has read the end finds it counted.
 
-use super::events::{Answer, Event};
 use super::faults::Faults;
 use super::hold::Hold;
-use super::refusal::Refusal;
+use super::speech::{Breakage, Speech};
 use super::visit::{Ending, Visit};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, StatusCode};
 use std::fmt;
 use std::sync::Arc;
 
-/// What stands before every event when noise is asked for: a comment, a field that nobody knows, an odd line end.
-const NOISE: &[u8] = b": keep-alive\n\nnoise: ignore me\r\n\r\n";
-
 /// A stream of events.
-pub(super) struct Flow {
+pub(super) struct Flow<S: Speech> {
     visit: Arc<Visit>,
     faults: Arc<Faults>,
     jitter: fastrand::Rng,
-    answer: Answer,
-    events: std::vec::IntoIter<Event>,
+    speech: S,
+    events: std::vec::IntoIter<S::Event>,
     sent: u32,
     passed: Passed,
 }
@@ -38,10 +33,10 @@ enum Passed {
     Over,
 }
 
-impl Flow {
-    pub(super) fn new(visit: Arc<Visit>, faults: Arc<Faults>, jitter: fastrand::Rng, answer: Answer) -> Flow {
-        let events = answer.events(!faults.no_done).into_iter();
-        Flow { visit, faults, jitter, answer, events, sent: 0, passed: Passed::None }
+impl<S: Speech> Flow<S> {
+    pub(super) fn new(visit: Arc<Visit>, faults: Arc<Faults>, jitter: fastrand::Rng, speech: S) -> Flow<S> {
+        let events = speech.events(!faults.no_done).into_iter();
+        Flow { visit, faults, jitter, speech, events, sent: 0, passed: Passed::None }
     }
 
     /// The body of the response.
@@ -64,13 +59,12 @@ impl Flow {
         if self.passed < Passed::Garbage && self.faults.garbage_after_chunks == here {
             self.passed = Passed::Garbage;
             flush().await;
-            return Some(Ok(Bytes::from_static(b"data: {\"choices\": [{\"delta\n\n")));
+            return Some(Ok(Bytes::from_static(self.speech.garbage())));
         }
         if self.faults.error_event_after_chunks == here {
             self.over(Ending::Failed);
             flush().await;
-            let error = Refusal::failure(StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), false);
-            return Some(Ok(Bytes::from(format!("data: {}\n\n", error.body()))));
+            return Some(Ok(self.speech.error(&Breakage::of(&self.faults), self.sent)));
         }
         if self.faults.end_after_chunks == here {
             self.over(Ending::Failed);
@@ -86,7 +80,7 @@ impl Flow {
             self.over(Ending::Served);
             return None;
         };
-        if matches!(event, Event::Piece(..)) && !self.faults.token_delay.is_zero() {
+        if S::is_token(event) && !self.faults.token_delay.is_zero() {
             tokio::time::sleep(self.faults.token_delay(&mut self.jitter)).await;
         } else {
             flush().await;
@@ -94,15 +88,15 @@ impl Flow {
         Some(Ok(self.send(event)))
     }
 
-    fn send(&mut self, event: Event) -> Bytes {
+    fn send(&mut self, event: S::Event) -> Bytes {
+        let bytes = self.speech.write(event, self.sent);
         self.sent += 1;
         self.passed = Passed::None;
         self.visit.shared.count(|stats| stats.events_sent += 1);
         if self.events.len() == 0 && !self.ends_badly() {
             self.visit.end(Ending::Served);
         }
-        let bytes = self.answer.write(event);
-        if self.faults.noise { Bytes::from([NOISE, &bytes].concat()) } else { bytes }
+        if self.faults.noise { Bytes::from([self.speech.noise(), &bytes].concat()) } else { bytes }
     }
 
     /// Whether a fault waits behind the last event.

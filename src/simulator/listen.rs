@@ -46,6 +46,16 @@ impl Simulator {
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
+
+    /// Its base URL as Google's: `http://ADDRESS/v1beta`.
+    pub fn gemini_base_url(&self) -> String {
+        format!("http://{}/v1beta", self.address)
+    }
+
+    /// Its base URL as a resource at Azure, whose paths name a deployment: `http://ADDRESS/openai`.
+    pub fn azure_base_url(&self) -> String {
+        format!("http://{}/openai", self.address)
+    }
 }
 
 /// Starts a simulated provider behind `listener`; it ends when `tasks` are stopped, and its live connections with it.

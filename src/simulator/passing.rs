@@ -4,7 +4,7 @@ use super::ask::read;
 use super::calls::read_call;
 use super::hash::{Fnv, fnv, mix, show};
 use super::refusal::Refusal;
-use super::stats::{shown, without_secrets};
+use super::stats::{shown, without_key, without_secrets};
 use super::visit::{Ending, Visit};
 use axum::Extension;
 use axum::body::Body;
@@ -38,7 +38,7 @@ pub(super) async fn echo(
         "object": "echo",
         "method": parts.method.as_str(),
         "path": parts.uri.path(),
-        "query": parts.uri.query(),
+        "query": parts.uri.query().map(without_key),
         "headers": shown(&without_secrets(&parts.headers)),
         "body": {"bytes": length, "fingerprint": show(hash.finish())},
     })))

@@ -1,11 +1,13 @@
-//! An error in OpenAI's shape: `{"error":{"message","type","param","code"}}` and a status.
+//! Why a request is not served, as facts; how each dialect words them is in `refusal_shapes`.
 //!
 //! It never repeats a key or a body.
 
+use super::account::Kind;
+use super::refusal_shapes;
+use crate::dialect::Family;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde::Serialize;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, StatusCode};
 use std::time::Duration;
 
 /// The same wait as `retry-after`, in milliseconds.
@@ -14,25 +16,34 @@ pub(super) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-aft
 /// Why a request is not served.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
-    status: StatusCode,
-    detail: Detail,
+    pub(super) status: StatusCode,
+    pub(super) message: String,
+    /// OpenAI's type; the other dialects go by the status.
+    pub(super) kind: &'static str,
+    pub(super) param: Option<&'static str>,
+    pub(super) code: Option<&'static str>,
+    /// Whose limit is reached.
+    pub(super) limit: Option<Kind>,
+    /// When to come back.
+    pub(super) wait: Option<Duration>,
     /// Boxed, so that a `Result` with a refusal stays small.
-    headers: Box<HeaderMap>,
-    html: bool,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Detail {
-    message: String,
-    r#type: &'static str,
-    param: Option<&'static str>,
-    code: Option<&'static str>,
+    pub(super) headers: Box<HeaderMap>,
+    pub(super) html: bool,
 }
 
 impl Refusal {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Refusal {
-        let detail = Detail { message: message.into(), r#type: kind, param: None, code: None };
-        Refusal { status, detail, headers: Box::default(), html: false }
+        Refusal {
+            status,
+            message: message.into(),
+            kind,
+            param: None,
+            code: None,
+            limit: None,
+            wait: None,
+            headers: Box::default(),
+            html: false,
+        }
     }
 
     /// The client's mistake.
@@ -42,9 +53,7 @@ impl Refusal {
 
     /// The client's mistake in one parameter.
     pub(super) fn parameter(param: &'static str, code: &'static str, message: impl Into<String>) -> Refusal {
-        let mut refusal = Refusal::invalid(message);
-        (refusal.detail.param, refusal.detail.code) = (Some(param), Some(code));
-        refusal
+        Refusal { param: Some(param), code: Some(code), ..Refusal::invalid(message) }
     }
 
     /// A required parameter is not there.
@@ -57,10 +66,8 @@ impl Refusal {
     pub(super) fn unknown_model(model: &str) -> Refusal {
         let shown: String = model.chars().take(200).collect();
         let message = format!("The model `{shown}` does not exist or you do not have access to it.");
-        let mut refusal = Refusal::invalid(message);
-        refusal.status = StatusCode::NOT_FOUND;
-        refusal.detail.code = Some("model_not_found");
-        refusal
+        let code = Some("model_not_found");
+        Refusal { status: StatusCode::NOT_FOUND, code, ..Refusal::invalid(message) }
     }
 
     /// No such thing, or not with this method.
@@ -75,7 +82,7 @@ impl Refusal {
             false => "You didn't provide an API key. Send it as 'Authorization: Bearer YOUR_KEY'.",
         };
         let mut refusal = Refusal::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message);
-        refusal.detail.code = brought_one.then_some("invalid_api_key");
+        refusal.code = brought_one.then_some("invalid_api_key");
         refusal
     }
 
@@ -95,11 +102,10 @@ impl Refusal {
         self.status == StatusCode::REQUEST_TIMEOUT
     }
 
-    /// A limit is reached.
-    pub(super) fn limited(message: String, kind: &'static str) -> Refusal {
-        let mut refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, kind, message);
-        refusal.detail.code = Some("rate_limit_exceeded");
-        refusal
+    /// A limit is reached; without a wait, waiting is no use.
+    pub(super) fn limited(message: String, limit: Kind, wait: Option<Duration>) -> Refusal {
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, limit.word(), message);
+        Refusal { code: Some("rate_limit_exceeded"), limit: Some(limit), wait, ..refusal }
     }
 
     /// A failure that was asked for.
@@ -112,17 +118,14 @@ impl Refusal {
             }
             _ => ("invalid_request_error", "The simulated provider was told to refuse."),
         };
-        let mut refusal = Refusal::new(status, kind, message);
-        refusal.detail.code = (status == StatusCode::TOO_MANY_REQUESTS).then_some("rate_limit_exceeded");
-        Refusal { headers: Box::new(headers), html, ..refusal }
-    }
-
-    /// Says when to come back.
-    pub(super) fn retry_after(mut self, wait: Duration) -> Refusal {
-        let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-        self.headers.insert(RETRY_AFTER, millis.div_ceil(1_000).max(1).into());
-        self.headers.insert(RETRY_AFTER_MS, millis.into());
-        self
+        let limited = status == StatusCode::TOO_MANY_REQUESTS;
+        Refusal {
+            code: limited.then_some("rate_limit_exceeded"),
+            limit: limited.then_some(Kind::Requests),
+            headers: Box::new(headers),
+            html,
+            ..Refusal::new(status, kind, message)
+        }
     }
 
     /// With these headers too; its own stay.
@@ -132,41 +135,18 @@ impl Refusal {
         self
     }
 
-    /// When it says to come back.
-    #[cfg(test)]
+    /// When to come back: as decided here, or as the headers that a test chose have it.
     pub(super) fn wait(&self) -> Option<Duration> {
-        let millis = self.headers.get(RETRY_AFTER_MS)?.to_str().ok()?.parse().ok()?;
-        Some(Duration::from_millis(millis))
-    }
-
-    /// The body, as JSON.
-    pub(super) fn body(&self) -> String {
-        #[derive(Serialize)]
-        struct Envelope<'a> {
-            error: &'a Detail,
-        }
-        serde_json::to_string(&Envelope { error: &self.detail })
-            .expect("texts and nothing else are always JSON")
+        let told = || self.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs);
+        self.wait.or_else(told)
     }
 }
 
 impl IntoResponse for Refusal {
+    /// In OpenAI's words, and with itself for `visit`, which knows whose words the client reads.
     fn into_response(self) -> Response {
-        let (kind, body) = match self.html {
-            true => ("text/html; charset=UTF-8", html_page(self.status)),
-            false => ("application/json", self.body()),
-        };
-        let mut response = (self.status, body).into_response();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        response.headers_mut().extend(*self.headers);
+        let mut response = refusal_shapes::response(&self, Family::OpenAi, "");
+        response.extensions_mut().insert(self);
         response
     }
-}
-
-/// What a proxy in front of a provider answers in its place.
-fn html_page(status: StatusCode) -> String {
-    format!(
-        "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n\
-         <hr><center>simulator</center>\r\n</body>\r\n</html>\r\n"
-    )
 }

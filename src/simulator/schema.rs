@@ -39,7 +39,8 @@ fn fill(schema: &Value, say: &str, depth: u32) -> Value {
         _ if schema.get("properties").is_some() => "object",
         _ => "string",
     };
-    match kind {
+    // Google writes its types in capitals.
+    match kind.to_ascii_lowercase().as_str() {
         "string" => text(schema, say),
         "integer" | "number" => schema.get("minimum").cloned().unwrap_or(json!(1)),
         "boolean" => Value::Bool(true),

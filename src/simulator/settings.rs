@@ -16,7 +16,7 @@ pub struct SimulatorSettings {
     pub faults: Faults,
     /// What its words, vectors, jitter and errors are derived from.
     pub seed: u64,
-    /// The key that every request under `/v1` must bring; any or none will do when absent.
+    /// The key that every request but those for control must bring; any or none will do when absent.
     pub key: Option<Secret>,
 }
 
@@ -41,7 +41,7 @@ impl Default for SimulatorSettings {
             limits: SimulatedLimits {
                 requests_per_minute: Some(60),
                 tokens_per_minute: Some(60_000),
-                concurrent: None,
+                ..SimulatedLimits::default()
             },
             faults: Faults {
                 first_token_delay: Duration::from_millis(50),
@@ -60,9 +60,17 @@ impl Default for SimulatorSettings {
 pub struct SimulatedLimits {
     /// Requests a minute, refilled continuously.
     pub requests_per_minute: Option<u64>,
-    /// Tokens a minute, refilled continuously. A request is charged its prompt and its output cap for every choice
-    /// (its natural length where it sets no cap), and nothing is given back.
+    /// Tokens a minute, refilled continuously: what is charged as input and as output together. Nothing is given back.
+    ///
+    /// - Chat, completions, Responses, embeddings: the prompt, and the output cap for every choice, or its natural length
+    ///   where it sets no cap.
+    /// - Messages: the input but for what is read from the cache, and the output that will be written; no cap counts.
+    /// - Gemini: the input alone.
     pub tokens_per_minute: Option<u64>,
+    /// Tokens a minute of what is charged as input.
+    pub input_tokens_per_minute: Option<u64>,
+    /// Tokens a minute of what is charged as output.
+    pub output_tokens_per_minute: Option<u64>,
     /// Requests that may be answered at a time.
     pub concurrent: Option<u64>,
 }

@@ -3,15 +3,18 @@
 //! Two locks, neither ever held over an await: `state` guards what requests take and change, the watch channel guards
 //! the counts. Counts change after the state, so whoever sees a count also sees the state behind it.
 
-use super::account::Account;
+use super::account::{Account, Cost};
 use super::faults::Faults;
 use super::files::StoredFile;
 use super::hash::mix;
 use super::hold::{Hold, Holds};
 use super::refusal::Refusal;
+use super::seen::Seen;
 use super::settings::{SimulatedLimits, SimulatorSettings};
 use super::stats::Stats;
+use super::stored::Stored;
 use crate::clock::Clock;
+use crate::dialect::Family;
 use http::HeaderMap;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -38,6 +41,8 @@ struct State {
     chance: fastrand::Rng,
     arrivals: u64,
     files: VecDeque<StoredFile>,
+    seen: Seen,
+    stored: Stored,
 }
 
 impl Shared {
@@ -51,6 +56,8 @@ impl Shared {
             chance: fastrand::Rng::with_seed(settings.seed),
             arrivals: 0,
             files: VecDeque::new(),
+            seen: Seen::default(),
+            stored: Stored::default(),
         };
         Shared { settings, clock, state: Mutex::new(state), stats: watch::Sender::new(Stats::default()) }
     }
@@ -88,6 +95,8 @@ impl Shared {
         let mut state = self.state.lock();
         state.chance = fastrand::Rng::with_seed(self.settings.seed);
         state.files.clear();
+        state.seen = Seen::default();
+        state.stored = Stored::default();
         state.holds.release(usize::MAX);
         drop(state);
         self.count(|stats| {
@@ -120,15 +129,15 @@ impl Shared {
     }
 
     /// Charges one call, or says why not; with the headers that tell what is left, either way.
-    pub(super) fn admit(&self, model: &str, tokens: u64) -> Result<HeaderMap, Refusal> {
+    pub(super) fn admit(&self, family: Family, model: &str, cost: Cost) -> Result<HeaderMap, Refusal> {
         let now = self.clock.now();
         let mut state = self.state.lock();
-        let admitted = state.account.admit(model, tokens, now);
-        let headers = state.account.headers(now);
+        let admitted = state.account.admit(model, cost, now);
+        let headers = state.account.headers(family, now, self.clock.wall());
         drop(state);
         match admitted {
             Ok(()) => {
-                self.count(|stats| stats.tokens_charged += tokens);
+                self.count(|stats| stats.tokens_charged += cost.total());
                 Ok(headers)
             }
             Err(refusal) => Err(refusal.with_headers(headers)),
@@ -191,6 +200,16 @@ impl Shared {
     /// The files it remembers, oldest first.
     pub(super) fn files(&self) -> Vec<StoredFile> {
         self.state.lock().files.iter().cloned().collect()
+    }
+
+    /// Works with the prefixes of prompts that it has cached.
+    pub(super) fn with_seen<R>(&self, work: impl FnOnce(&mut Seen) -> R) -> R {
+        work(&mut self.state.lock().seen)
+    }
+
+    /// Works with the answers and batches that it remembers.
+    pub(super) fn with_stored<R>(&self, work: impl FnOnce(&mut Stored) -> R) -> R {
+        work(&mut self.state.lock().stored)
     }
 }
 

@@ -10,9 +10,10 @@ use serde::{Serialize, Serializer};
 const BODY_KEPT_MAX: usize = 64 * 1024;
 
 /// Headers whose value is a secret.
-const SECRET_HEADERS: [&str; 5] = ["authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"];
+const SECRET_HEADERS: [&str; 6] =
+    ["authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"];
 
-/// Counts since the start or the last reset. Every request under `/v1` is in `received`, and, once it has ended, in
+/// Counts since the start or the last reset. Every request but those for control is in `received`, and, once it has ended, in
 /// exactly one of `served`, `limited`, `failed`, `streams_cut` and `cancelled`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats {
@@ -64,7 +65,7 @@ impl LastRequest {
         LastRequest {
             method: parts.method.to_string(),
             path: parts.uri.path().to_owned(),
-            query: parts.uri.query().map(str::to_owned),
+            query: parts.uri.query().map(without_key),
             headers: without_secrets(&parts.headers),
             body: None,
         }
@@ -92,6 +93,15 @@ impl Serialize for LastRequest {
     }
 }
 
+/// The query with the value of `key`, which is how Google takes one, redacted.
+pub(super) fn without_key(query: &str) -> String {
+    let safe = |pair: &str| match pair.split_once('=') {
+        Some(("key", key)) => format!("key={}", redact(key)),
+        _ => pair.to_owned(),
+    };
+    query.split('&').map(safe).collect::<Vec<_>>().join("&")
+}
+
 /// The headers with every secret redacted.
 pub(super) fn without_secrets(headers: &HeaderMap) -> HeaderMap {
     let mut safe = headers.clone();
@@ -117,6 +127,13 @@ pub(super) fn shown(headers: &HeaderMap) -> Vec<(&str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_is_kept_but_for_its_key() {
+        assert_eq!(without_key("beta=true&alt=sse"), "beta=true&alt=sse");
+        let safe = without_key("alt=sse&key=sk-canary");
+        assert!(safe.starts_with("alt=sse&key=#") && !safe.contains("canary"), "{safe}");
+    }
 
     #[test]
     fn no_key_is_ever_shown() {

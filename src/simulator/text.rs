@@ -32,6 +32,12 @@ pub(super) fn answer(question: &str, length: u32, choice: u32, seed: u64) -> Str
     text
 }
 
+/// What the model thinks before it answers, the same for the same question.
+pub(super) fn thought(question: &str) -> String {
+    let words = question.split_whitespace().count();
+    format!("The user said {words} words to a simulated provider; it will answer them kindly.")
+}
+
 /// How many words the question asks for, as in "write 300 words about the sea".
 pub(super) fn asked_length(question: &str) -> Option<u32> {
     let mut before = "";

@@ -2,9 +2,12 @@
 //!
 //! A visit that is dropped before anyone said how it ended was left by its client; nothing else drops one early.
 
+use super::account::Cost;
+use super::family::family;
 use super::refusal::Refusal;
 use super::shared::Shared;
 use super::stats::LastRequest;
+use crate::dialect::Family;
 use crate::units::Moment;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -28,6 +31,8 @@ pub(super) struct Visit {
     pub(super) shared: Arc<Shared>,
     /// Its number among all, from 1.
     pub(super) number: u64,
+    /// Whose words its client reads.
+    pub(super) family: Family,
     arrived: Moment,
     progress: Mutex<Progress>,
 }
@@ -44,6 +49,7 @@ impl Visit {
         let visit = Visit {
             shared: Arc::clone(shared),
             number: shared.number(),
+            family: family(parts),
             arrived: shared.clock.now(),
             progress: Mutex::default(),
         };
@@ -66,8 +72,8 @@ impl Visit {
     }
 
     /// Charges a model call and takes its place; the headers tell what is left.
-    pub(super) fn admit(&self, model: &str, tokens: u64) -> Result<HeaderMap, Refusal> {
-        let admitted = self.shared.admit(model, tokens);
+    pub(super) fn admit(&self, model: &str, cost: Cost) -> Result<HeaderMap, Refusal> {
+        let admitted = self.shared.admit(self.family, model, cost);
         match admitted {
             Ok(_) => self.progress.lock().has_place = true,
             Err(_) => self.end(Ending::Limited),

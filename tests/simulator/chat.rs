@@ -172,3 +172,64 @@ async fn the_default_answers_a_newcomer_within_half_a_second_and_visibly_streams
     assert_eq!(json_of(world.chat(json!({})).await).await["usage"]["completion_tokens"], 40);
     assert!(began.now().since(Moment::START) >= whole);
 }
+
+/// The calls of a stream by their index: name and arguments, and the indices in the order of their pieces.
+fn streamed_calls(chunks: &[Value]) -> (Vec<(String, String)>, Vec<usize>) {
+    let (mut calls, mut order) = (Vec::new(), Vec::new());
+    let deltas = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["tool_calls"].get(0));
+    for delta in deltas {
+        let index = usize::try_from(delta["index"].as_u64().unwrap()).unwrap();
+        let function = &delta["function"];
+        match function["name"].as_str() {
+            Some(name) => {
+                assert_eq!(calls.len(), index);
+                calls.push((name.to_owned(), String::new()));
+            }
+            None => order.push(index),
+        }
+        calls[index].1.push_str(function["arguments"].as_str().unwrap());
+    }
+    (calls, order)
+}
+
+fn two_tools() -> Value {
+    let parameters = json!({"type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]});
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name, "parameters": parameters}});
+    json!({"messages": [{"role": "user", "content": "use two tools"}], "tools": [tool("a"), tool("b")]})
+}
+
+#[tokio::test]
+async fn two_tools_are_called_at_once_one_after_the_other_or_in_turns() {
+    let world = World::new().await;
+    let mut more = two_tools();
+    let answer = json_of(world.chat(&more).await).await;
+    let whole = answer["choices"][0]["message"]["tool_calls"].as_array().unwrap().clone();
+    assert_eq!((&whole[0]["function"]["name"], &whole[1]["function"]["name"]), (&json!("a"), &json!("b")));
+    assert_ne!(whole[0]["id"], whole[1]["id"]);
+    more["stream"] = json!(true);
+    for interleave in [false, true] {
+        world.control().update(|faults| faults.interleave_tools = interleave);
+        let (calls, order) = streamed_calls(&chunks_of(world.chat(&more).await).await);
+        for (call, whole) in calls.iter().zip(&whole) {
+            assert_eq!(json!(call.0), whole["function"]["name"]);
+            assert_eq!(json!(call.1), whole["function"]["arguments"]);
+        }
+        assert_eq!((calls.len(), order.is_sorted()), (2, !interleave), "{order:?}");
+    }
+    more["parallel_tool_calls"] = json!(false);
+    assert_eq!(streamed_calls(&chunks_of(world.chat(&more).await).await).0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_deployment_is_the_model_and_needs_a_version() {
+    let world = World::new().await;
+    let body = r#"{"messages":[{"role":"user","content":"hello"}],"model":"ignored"}"#;
+    let path = "/openai/deployments/sim/chat/completions";
+    let answer = json_of(world.post(&format!("{path}?api-version=2024-10-21"), body).await).await;
+    assert_eq!((&answer["object"], &answer["model"]), (&json!("chat.completion"), &json!("sim")));
+    assert_eq!(world.post(path, body).await.status(), 404);
+    let other = "/openai/deployments/other/chat/completions?api-version=2024-10-21";
+    assert_eq!(world.post(other, body).await.status(), 404);
+    let path = "/openai/deployments/sim/embeddings?api-version=2024-10-21";
+    assert_eq!(json_of(world.post(path, r#"{"input":"hello"}"#).await).await["object"], "list");
+}

@@ -112,3 +112,21 @@ async fn a_simulator_that_is_stopped_drops_what_it_was_doing() {
     assert!(world.chat_beside(&json!({})).await.unwrap().is_err());
     assert_eq!(world.control().stats().in_flight, 0);
 }
+
+#[tokio::test]
+async fn usage_may_be_wrong_or_told_with_every_chunk() {
+    let world = World::faulty(Faults { wrong_usage: Some(2.0), ..Faults::default() }).await;
+    let usage = json_of(world.chat(json!({})).await).await["usage"].take();
+    assert_eq!((&usage["prompt_tokens"], &usage["completion_tokens"]), (&json!(10), &json!(80)));
+    assert_eq!(usage["total_tokens"], 90);
+    world.control().set(Faults { cumulative_usage: true, ..Faults::default() });
+    for (more, chunks) in [(json!({}), 42), (json!({"stream_options": {"include_usage": true}}), 43)] {
+        let mut more = more;
+        more["stream"] = json!(true);
+        let told = crate::world::chunks_of(world.chat(more).await).await;
+        let told: Vec<_> =
+            told.iter().map(|chunk| chunk["usage"]["completion_tokens"].as_u64().unwrap()).collect();
+        assert_eq!((told.len(), told[0], told[20], told[chunks - 1]), (chunks, 0, 20, 40));
+        assert!(told.is_sorted());
+    }
+}

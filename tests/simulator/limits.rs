@@ -6,7 +6,12 @@ use tidegate::simulator::{Faults, SimulatedLimits, SimulatorSettings};
 use tidegate::units::parse_duration;
 
 fn limits(requests: Option<u64>, tokens: Option<u64>, concurrent: Option<u64>) -> SimulatedLimits {
-    SimulatedLimits { requests_per_minute: requests, tokens_per_minute: tokens, concurrent }
+    SimulatedLimits {
+        requests_per_minute: requests,
+        tokens_per_minute: tokens,
+        concurrent,
+        ..SimulatedLimits::default()
+    }
 }
 
 #[tokio::test]

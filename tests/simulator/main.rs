@@ -1,7 +1,9 @@
 //! The simulated provider over real sockets, as a client sees it.
 //!
 //! - `world`: a simulator on port 0 and a client
-//! - `chat`, `completions`, `embeddings`: what is answered
+//! - `chat`, `completions`, `embeddings`, `responses`, `messages`, `gemini`: what is answered, a file a dialect
+//! - `dialects`: what is the same in all of them
+//! - `keys`: which keys are taken, and where
 //! - `errors`: what is refused, and how
 //! - `limits`: what is enforced
 //! - `faults`: how answers fail
@@ -15,11 +17,16 @@
 mod chat;
 mod completions;
 mod control_page;
+mod dialects;
 mod embeddings;
 mod errors;
 mod faults;
+mod gemini;
 mod holds;
+mod keys;
 mod limits;
+mod messages;
 mod passing;
+mod responses;
 mod streams;
 mod world;

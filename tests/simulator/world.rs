@@ -92,6 +92,18 @@ pub(crate) async fn events_of(mut response: Response) -> (Vec<String>, bool) {
     (text.lines().filter_map(|line| line.strip_prefix("data: ")).map(str::to_owned).collect(), clean)
 }
 
+/// The named events of a stream that must end well, each with its data.
+pub(crate) async fn named_events_of(response: Response) -> Vec<(String, Value)> {
+    assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
+    let text = response.text().await.unwrap();
+    let events = text.split("\n\n").filter_map(|event| {
+        let name = event.lines().find_map(|line| line.strip_prefix("event: "))?;
+        let data = event.lines().find_map(|line| line.strip_prefix("data: "))?;
+        Some((name.to_owned(), serde_json::from_str(data).unwrap()))
+    });
+    events.collect()
+}
+
 /// The chunks of a stream that must end with `[DONE]`.
 pub(crate) async fn chunks_of(response: Response) -> Vec<Value> {
     let (mut events, clean) = events_of(response).await;

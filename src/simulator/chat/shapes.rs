@@ -24,7 +24,7 @@ pub(super) struct Message {
     refusal: (),
     annotations: [(); 0],
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<[Call; 1]>,
+    tool_calls: Option<Vec<Call>>,
 }
 
 impl Message {
@@ -32,8 +32,8 @@ impl Message {
         Message { content: Some(text), ..Message::empty() }
     }
 
-    pub(super) fn calling(call: Call) -> Message {
-        Message { tool_calls: Some([call]), ..Message::empty() }
+    pub(super) fn calling(calls: Vec<Call>) -> Message {
+        Message { tool_calls: Some(calls), ..Message::empty() }
     }
 
     fn empty() -> Message {
@@ -93,7 +93,7 @@ pub(super) struct Delta<'a> {
 
 #[derive(Default, Serialize)]
 struct CallDelta<'a> {
-    index: u32,
+    index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,15 +117,18 @@ impl<'a> Delta<'a> {
         Delta { content: Some(Some(text)), ..Delta::default() }
     }
 
-    pub(super) fn call(id: String, name: &'a str) -> Delta<'a> {
+    pub(super) fn call(index: usize, id: String, name: &'a str) -> Delta<'a> {
         let function = FunctionDelta { name: Some(name), arguments: "" };
-        let call = CallDelta { index: 0, id: Some(id), r#type: Some("function"), function };
+        let call = CallDelta { index, id: Some(id), r#type: Some("function"), function };
         Delta { tool_calls: Some([call]), ..Delta::default() }
     }
 
-    pub(super) fn arguments(piece: &'a str) -> Delta<'a> {
+    pub(super) fn arguments(index: usize, piece: &'a str) -> Delta<'a> {
         let function = FunctionDelta { name: None, arguments: piece };
-        Delta { tool_calls: Some([CallDelta { function, ..CallDelta::default() }]), ..Delta::default() }
+        Delta {
+            tool_calls: Some([CallDelta { index, function, ..CallDelta::default() }]),
+            ..Delta::default()
+        }
     }
 }
 
