@@ -1,6 +1,6 @@
 //! Plans that cross dialects: every client is served by every provider, and neither can tell.
 
-use crate::beside::{beside, canned, soon, until};
+use crate::beside::{canned, soon, until};
 use crate::tongues::{CAP, Heard, Question, ask, ends_in_error, hear, hear_stream, request};
 use crate::world::{Plan, World, header};
 use serde_json::{Value, json};

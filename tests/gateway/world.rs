@@ -88,9 +88,6 @@ impl Plan {
         if family == Family::Gemini {
             provider.upstream.base_url = provider.upstream.base_url.replace("/v1", "/v1beta");
         }
-        if family == Family::Anthropic {
-            provider.upstream.headers.push(("anthropic-version".to_owned(), "2023-06-01".to_owned()));
-        }
         plan
     }
 
