@@ -85,6 +85,44 @@ fn a_whole_answer_gives_the_same_usage_as_its_stream() {
     }
 }
 
+/// The bytes of a case cut off at, and bent at, every place of it: deterministic, so that a failure comes again.
+fn broken(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    const MARKS: &[u8] = b"\"{[]}\\,:0n\xff ";
+    (0..bytes.len()).flat_map(move |at| {
+        let mut bent = bytes.to_vec();
+        bent[at] = MARKS[(at * 7 + bytes.len()) % MARKS.len()];
+        [bytes[..at].to_vec(), bent]
+    })
+}
+
+#[test]
+fn a_body_broken_anywhere_is_refused_or_can_still_be_patched() {
+    for (dialect, path) in cases("json") {
+        let asked = asked(dialect, &path);
+        for body in broken(&std::fs::read(&path).unwrap()).step_by(3) {
+            let body = Bytes::from(body);
+            let Ok((call, _)) = read(&asked, &body) else { continue };
+            let patched =
+                patch(&body, &call, &Changes { model: Some("new/name"), include_usage: call.stream });
+            let (again, _) = read(&asked, &patched).unwrap();
+            let models: Vec<_> = again.spans.models.iter().map(|span| &patched[span.clone()]).collect();
+            assert!(models.iter().all(|model| model.ends_with(b"new/name\"")), "{}", path.display());
+            assert_eq!(models.len(), call.spans.models.len(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_stream_broken_anywhere_loses_no_byte() {
+    for (extension, framing) in [("sse", Framing::Sse), ("array", Framing::JsonArray)] {
+        for (dialect, path) in cases(extension) {
+            for stream in broken(&std::fs::read(&path).unwrap()).step_by(11) {
+                show_stream(dialect, framing, &Bytes::from(stream), 50);
+            }
+        }
+    }
+}
+
 fn asked(dialect: Dialect, case: &Path) -> Asked {
     let asked = Asked::in_body(dialect);
     if dialect.family() != Family::Gemini {

@@ -212,7 +212,7 @@ impl Events {
             code: Some("stream_broken"),
             wait: None,
         };
-        let event = error.to_event(self.dialect, self.framing, self.tally.mark());
+        let event = error.to_event(self.dialect, self.framing, &self.tally.mark());
         let between = self.mid_event && self.framing == Framing::Sse;
         if between { [b"\n\n", event.as_ref()].concat().into() } else { event }
     }

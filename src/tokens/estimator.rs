@@ -179,6 +179,28 @@ mod tests {
     }
 
     #[test]
+    fn conversations_are_framed_alike_in_every_dialect() {
+        let content = Content { texts: vec!["hello world".into()], messages: 2, ..Content::default() };
+        for dialect in Dialect::ALL {
+            let frames = if dialect.is_conversation() { 2 * 3 + 3 } else { 0 };
+            assert_eq!(check("gpt-4o", &call(dialect), &content).input, Tokens(2 + frames), "{dialect}");
+        }
+    }
+
+    #[test]
+    fn the_hidden_prompt_of_tools_comes_with_the_first_tool() {
+        let with = |tools, schemas: &[&'static str]| {
+            let content = Content { schemas: schemas.to_vec(), tools, ..Content::default() };
+            check("claude-sonnet-4-5", &call(Dialect::Messages), &content).input
+        };
+        let (format, tool) = (r#"{"type":"object"}"#, r#"{"name":"f","input_schema":{}}"#);
+        let one = with(1, &[tool]) - with(0, &[]);
+        assert_eq!(with(0, &[tool]) + Tokens(496), with(1, &[tool]));
+        assert!(one > Tokens(496) && with(0, &[format]) < Tokens(20));
+        assert_eq!(with(2, &[tool, tool]) - with(1, &[tool]), one - Tokens(496));
+    }
+
+    #[test]
     fn pictures_audio_and_tools_are_added() {
         let chat = call(Dialect::Chat);
         let image = Image { size: Some((1024, 1024)), low_detail: false };

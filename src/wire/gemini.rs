@@ -20,12 +20,30 @@ pub(super) fn read<'a>(
     content: &mut Content<'a>,
 ) -> Result<Facts<'a>, BadCall> {
     let mut facts = Facts::of_path(asked)?;
-    let names = ["model", "generateContentRequest", "generate_content_request"];
-    let [model, camel, snake] = pick_once(text, names, 3)?;
-    facts.models.extend(model_span(text, model));
-    let inner = given(camel).or(given(snake));
+    let (mut said, deeper) = read_request(text, text, &mut facts, content)?;
+    // What stands beside a deeper request is read too, so that nothing can hide behind one.
+    for request in deeper.into_iter().filter_map(given) {
+        if !request.starts_with('{') {
+            return Err(BadCall::Wrong { key: "generateContentRequest", must_be: "an object" });
+        }
+        said |= read_request(text, request, &mut facts, content)?.0;
+    }
+    facts.models.sort_unstable_by_key(|span| span.start);
+    if said { Ok(facts) } else { Err(BadCall::Missing("contents")) }
+}
+
+/// Reads what is to be generated from the object `request` in the body `text`; tells whether it has contents, and
+/// gives the requests that it holds itself.
+fn read_request<'a>(
+    text: &'a str,
+    request: &'a str,
+    facts: &mut Facts<'_>,
+    content: &mut Content<'a>,
+) -> Result<(bool, [Option<&'a str>; 2]), BadCall> {
     let names = [
         "model",
+        "generateContentRequest",
+        "generate_content_request",
         "contents",
         "systemInstruction",
         "system_instruction",
@@ -33,34 +51,25 @@ pub(super) fn read<'a>(
         "generationConfig",
         "generation_config",
     ];
-    let picked = match inner {
-        Some(inner) if !inner.starts_with('{') => {
-            return Err(BadCall::Wrong { key: "generateContentRequest", must_be: "an object" });
-        }
-        inner => pick_once(inner.unwrap_or(text), names, 1)?,
-    };
-    let [model, contents, system, system_snake, tools, config, config_snake] = picked;
-    if inner.is_some() {
-        facts.models.extend(model_span(text, model));
-        facts.models.sort_unstable_by_key(|span| span.start);
-    }
+    let [model, deeper, deeper_snake, contents, system, system_snake, tools, config, config_snake] =
+        pick_once(request, names, 3)?;
+    facts.models.extend(model_span(text, model));
     for system in [given(system), given(system_snake)].into_iter().flatten() {
         // Google takes a bare text here too.
         if !add_text(Some(system), content) {
             add_content(system, content);
         }
     }
-    let contents = contents.ok_or(BadCall::Missing("contents"))?;
-    if !one_or_many(contents, |turn| add_content(turn, content)) {
+    if !contents.is_none_or(|contents| one_or_many(contents, |turn| add_content(turn, content))) {
         return Err(BadCall::Wrong { key: "contents", must_be: "an array" });
     }
     if let Some(tools) = given(tools) {
         one_or_many(tools, |tool| add_tool(tool, content));
     }
     for config in [given(config), given(config_snake)].into_iter().flatten() {
-        read_config(config, &mut facts, content)?;
+        read_config(config, facts, content)?;
     }
-    Ok(facts)
+    Ok((contents.is_some(), [deeper, deeper_snake]))
 }
 
 /// Reads the body of `embedContent`.

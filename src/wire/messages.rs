@@ -70,11 +70,14 @@ fn add_blocks<'a>(blocks: &'a str, depth: u32, content: &mut Content<'a>) {
 }
 
 fn add_block<'a>(block: &'a str, depth: u32, content: &mut Content<'a>) {
-    let [kind, title, context, text, thinking, name, input, source, inner] = json::pick_any(
+    let [kind, title, context, text, thinking, name, stdout, stderr, input, source, inner] = json::pick_any(
         block,
-        ["type", "title", "context", "text", "thinking", "name", "input", "source", "content"],
+        [
+            "type", "title", "context", "text", "thinking", "name", "stdout", "stderr", "input", "source",
+            "content",
+        ],
     );
-    for text in [title, context, text, thinking, name] {
+    for text in [title, context, text, thinking, name, stdout, stderr] {
         add_text(text, content);
     }
     add_json(input, content);

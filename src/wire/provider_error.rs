@@ -172,6 +172,18 @@ mod tests {
         check(r#"{"message":{"detail":[{"msg":"a"}]},"code":null}"#, "a", None, None);
         check(r#""just text""#, "just text", None, None);
         check(r#"{"error":null,"message":"m"}"#, "m", None, None);
+        check(
+            r#"{"type":"response.failed","response":{"id":"r","error":{"code":"server_error","message":"m"}}}"#,
+            "m",
+            None,
+            Some("server_error"),
+        );
+        check(
+            r#"{"type":"error","code":"rate_limit_exceeded","message":"m","sequence_number":1}"#,
+            "m",
+            Some("error"),
+            Some("rate_limit_exceeded"),
+        );
         check(r#"{"message":null,"detail":"m"}"#, "m", None, None);
     }
 

@@ -42,24 +42,27 @@ pub(super) fn read<'a>(text: &'a str, content: &mut Content<'a>) -> Result<Facts
 
 /// A message, a call of a tool or what came of it, or a thought. Each is framed as a message is.
 fn add_item<'a>(item: &'a str, content: &mut Content<'a>) {
-    let [name, arguments, input, code, action, operation, summary, body, output, result] = json::pick_any(
-        item,
-        [
-            "name",
-            "arguments",
-            "input",
-            "code",
-            "action",
-            "operation",
-            "summary",
-            "content",
-            "output",
-            "result",
-        ],
-    );
+    let [name, arguments, input, code, action, operation, tools, results, summary, body, output, result] =
+        json::pick_any(
+            item,
+            [
+                "name",
+                "arguments",
+                "input",
+                "code",
+                "action",
+                "operation",
+                "tools",
+                "results",
+                "summary",
+                "content",
+                "output",
+                "result",
+            ],
+        );
     content.messages = content.messages.saturating_add(1);
     add_text(name, content);
-    for said in [arguments, input, code, action, operation] {
+    for said in [arguments, input, code, action, operation, tools, results] {
         add_json(said, content);
     }
     for parts in [summary, body, output] {

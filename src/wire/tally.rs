@@ -150,8 +150,8 @@ impl Tally {
     }
 
     /// Where the stream stands. Only responses tell.
-    pub fn mark(&self) -> &Mark {
-        &self.mark
+    pub fn mark(&self) -> Mark {
+        self.mark.clone()
     }
 
     /// Whether the provider reported a failure.

@@ -65,6 +65,8 @@ fn a_wrong_key_is_named() {
         (Dialect::Responses, r#"{"model":"a","stream":true,"stream":true}"#, "`stream` must be given once"),
         (Dialect::Responses, r#"{"model":"a","input":{}}"#, "`input` must be a string or an array"),
         (Dialect::Gemini, r#"{"contents":"x"}"#, "`contents` must be an array"),
+        (Dialect::Gemini, r#"{"contents":null}"#, "`contents` must be an array"),
+        (Dialect::Gemini, r#"{"generateContentRequest":{}}"#, "`contents` is missing"),
         (
             Dialect::Gemini,
             r#"{"contents":[],"generation_config":{"max_output_tokens":"-1"}}"#,
@@ -87,6 +89,16 @@ fn a_small_cap_cannot_hide_a_large_one() {
         "generation_config":{"max_output_tokens":900,"candidate_count":3}}"#;
     let (call, _) = read(&of_path(Dialect::Gemini, Some("a")), body.as_bytes()).unwrap();
     assert_eq!((call.output_cap, call.choices), (Some(Tokens(900)), 3));
+}
+
+#[test]
+fn nothing_hides_behind_a_deeper_request() {
+    let body = r#"{"contents":[{"parts":[{"text":"outer"}]}],"model":"models/a","generateContentRequest":
+        {"contents":[{"parts":[{"text":"inner"}]}],"model":"models/b","generationConfig":{"maxOutputTokens":7}}}"#;
+    let (call, content) = read(&of_path(Dialect::Gemini, Some("a")), body.as_bytes()).unwrap();
+    assert_eq!((content.texts, call.output_cap), (vec!["outer".into(), "inner".into()], Some(Tokens(7))));
+    let models: Vec<&str> = call.spans.models.iter().map(|span| &body[span.clone()]).collect();
+    assert_eq!(models, [r#""models/a""#, r#""models/b""#]);
 }
 
 #[test]

@@ -213,14 +213,14 @@ fn the_mark_holds_only_an_id_that_can_be_written_anywhere() {
         let created =
             format!(r#"{{"type":"response.created","response":{{"id":"{id}"}},"sequence_number":5}}"#);
         let tally = told(Dialect::Responses, &[&created, r#"{"type":"x","sequence_number":-1}"#]);
-        assert_eq!(tally.mark(), &Mark { response: kept.map(Into::into), sequence: 5 }, "{id}");
+        assert_eq!(tally.mark(), Mark { response: kept.map(Into::into), sequence: 5 }, "{id}");
     }
     let two = [
         r#"{"response":{"id":"one"},"sequence_number":1}"#,
         r#"{"response":{"id":"two"},"sequence_number":9}"#,
     ];
     let first = Mark { response: Some("one".to_owned()), sequence: 9 };
-    assert_eq!(told(Dialect::Responses, &two).mark(), &first);
+    assert_eq!(told(Dialect::Responses, &two).mark(), first);
 }
 
 #[test]
