@@ -10,6 +10,7 @@ mod hub;
 mod losses;
 mod messages;
 mod responses;
+mod seal;
 mod stream;
 
 pub use hub::{
