@@ -9,9 +9,11 @@ mod gemini;
 mod hub;
 mod losses;
 mod messages;
+mod openai;
 mod responses;
 mod seal;
 mod stream;
+mod tree;
 
 pub use hub::{
     Answer, Event, Format, Media, Opened, Part, Reasoning, Request, Role, Seal, Spent, Stop, Thought, Tool,

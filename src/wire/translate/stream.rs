@@ -94,24 +94,28 @@ impl StreamWriter {
 /// A whole answer as the events of a stream, for a client that asked for one where the provider did not.
 pub fn events_of(answer: Answer) -> Vec<Event> {
     let mut events = vec![Event::Begin { id: answer.id, model: answer.model, usage: None }];
-    for part in answer.parts {
-        let (opened, text, seal) = match part {
-            Part::Text(text) => (Opened::Text, text, None),
-            Part::Refusal(text) => (Opened::Refusal, text, None),
-            Part::Thought(thought) => (Opened::Thought, thought.text, thought.seal),
-            Part::ToolCall(mut call) => {
-                let input = std::mem::take(&mut call.input);
-                (Opened::ToolCall(call), input, None)
-            }
-            whole => (Opened::Whole(whole), String::new(), None),
-        };
-        events.push(Event::Open(opened));
-        if !text.is_empty() {
-            events.push(Event::Delta(text));
-        }
-        events.extend(seal.map(Event::Sealed));
-        events.push(Event::Close);
-    }
+    events.extend(answer.parts.into_iter().flat_map(events_of_part));
     events.push(Event::End { stop: answer.stop, usage: answer.usage });
+    events
+}
+
+/// A whole part as the events of a stream.
+pub(super) fn events_of_part(part: Part) -> Vec<Event> {
+    let (opened, text, seal) = match part {
+        Part::Text(text) => (Opened::Text, text, None),
+        Part::Refusal(text) => (Opened::Refusal, text, None),
+        Part::Thought(thought) => (Opened::Thought, thought.text, thought.seal),
+        Part::ToolCall(mut call) => {
+            let input = std::mem::take(&mut call.input);
+            (Opened::ToolCall(call), input, None)
+        }
+        whole => (Opened::Whole(whole), String::new(), None),
+    };
+    let mut events = vec![Event::Open(opened)];
+    if !text.is_empty() {
+        events.push(Event::Delta(text));
+    }
+    events.extend(seal.map(Event::Sealed));
+    events.push(Event::Close);
     events
 }
