@@ -7,6 +7,7 @@
 mod chat;
 mod gemini;
 mod hub;
+mod inputs;
 mod losses;
 mod messages;
 mod openai;
@@ -14,6 +15,7 @@ mod responses;
 mod seal;
 mod stream;
 mod tree;
+mod turns;
 
 pub use hub::{
     Answer, Event, Format, Media, Opened, Part, Reasoning, Request, Role, Seal, Spent, Stop, Thought, Tool,
