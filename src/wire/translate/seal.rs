@@ -8,7 +8,7 @@
 use super::hub::Seal;
 use crate::dialect::Dialect;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 /// What marks a seal as another dialect's. No provider's own seal has a colon: all are base64.
 const MARK: &str = "tidegate:";
@@ -29,7 +29,9 @@ pub(super) fn wrapped(seal: &Seal, to: Dialect) -> String {
 /// The seal that a text in a dialect stands for. Whether a plain one is redacted, its dialect's reader knows.
 pub(super) fn unwrapped(by: Dialect, data: &str) -> Seal {
     let decoded = if by == Dialect::Gemini {
-        STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+        // Google's library for Python gives bytes back in the alphabet for URLs.
+        let bytes = STANDARD.decode(data).or_else(|_| URL_SAFE.decode(data));
+        bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok())
     } else {
         None
     };
@@ -62,6 +64,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_seal_comes_back_through_gemini_in_the_alphabet_for_urls() {
+        let seal = Seal { by: Dialect::Responses, data: "gAAA~~~???>>>".to_owned(), redacted: false };
+        let text = wrapped(&seal, Dialect::Gemini);
+        assert!(text.contains(['+', '/']), "{text}");
+        assert_eq!(unwrapped(Dialect::Gemini, &text.replace('+', "-").replace('/', "_")), seal);
     }
 
     #[test]

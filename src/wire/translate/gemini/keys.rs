@@ -43,6 +43,16 @@ pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     at(value, key).as_str().unwrap_or_default()
 }
 
+/// The bytes at a key, in the base64 that every other dialect takes. Google reads, and its library for Python writes,
+/// the alphabet for URLs too, with padding or without.
+pub(super) fn bytes(value: &Value, key: &str) -> String {
+    let mut data = text(value, key).replace('-', "+").replace('_', "/");
+    while data.len() % 4 != 0 {
+        data.push('=');
+    }
+    data
+}
+
 /// What is given at an object's keys, in Google's own spelling of them.
 pub(super) fn given(value: &Value) -> impl Iterator<Item = (String, &Value)> {
     let keys = value.as_object().into_iter().flatten();
@@ -128,6 +138,15 @@ mod tests {
             [json!(5), json!("5"), json!(5.0), json!(5.5)].each_ref().map(whole),
             [Some(5), Some(5), Some(5), None]
         );
+    }
+
+    #[test]
+    fn bytes_in_either_alphabet_are_standard_base64() {
+        for (written, wanted) in
+            [("-_-_", "+/+/"), ("+/+/", "+/+/"), ("AA", "AA=="), ("AA==", "AA=="), ("", "")]
+        {
+            assert_eq!(bytes(&json!({ "data": written }), "data"), wanted);
+        }
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub(super) fn read_said(part: &Value) -> Vec<Part> {
         }
     } else if inline.is_object() {
         let kind = keys::text(inline, "mimeType").to_owned();
-        let media = Media::Inline { kind: kind.clone(), data: keys::text(inline, "data").to_owned() };
+        let media = Media::Inline { kind: kind.clone(), data: keys::bytes(inline, "data") };
         read.push(of_kind(&kind, media, keys::text(inline, "displayName")));
     }
     if let Some(seal) = seal {
