@@ -31,7 +31,7 @@ fn requests_become_what_is_expected() {
             writeln!(shown, "=== {to}").unwrap();
             let mut losses = Losses::default();
             let written = read_request(from, &body, stream, &mut losses)
-                .and_then(|request| write_request(&request, to, "some-model", &mut losses));
+                .and_then(|request| write_request(&request, to, model(to), &mut losses));
             match written {
                 Ok(body) => writeln!(shown, "{}", pretty(&body)).unwrap(),
                 Err(unfit) => writeln!(shown, "unfit: {unfit}").unwrap(),
@@ -79,6 +79,16 @@ fn streams_become_what_is_expected_however_they_are_cut() {
             writeln!(shown, "=== {to}\n{}", String::from_utf8(written).unwrap().trim_end()).unwrap();
         }
         compare(&path, &shown);
+    }
+}
+
+/// What a dialect's providers are like to be asked for.
+fn model(to: Dialect) -> &'static str {
+    match to {
+        Dialect::Responses => "gpt-5.1",
+        Dialect::Messages => "claude-sonnet-4-5",
+        Dialect::Gemini => "gemini-2.5-pro",
+        _ => "llama-3.3-70b",
     }
 }
 

@@ -13,6 +13,8 @@ mod openai;
 mod responses;
 mod seal;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use hub::{

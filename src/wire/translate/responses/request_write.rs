@@ -95,14 +95,27 @@ fn input(turns: &[Turn], losses: &mut Losses) -> Result<Vec<Value>, Unfit> {
     Ok(items)
 }
 
+/// Adds the message of what was gathered. The model's own words go as plain texts, which every server takes; only
+/// its refusals need the whole shape of an answer's item.
 fn flush(role: Role, content: &mut Vec<Value>, items: &mut Vec<Value>) {
+    let content = std::mem::take(content);
+    let role = match role {
+        Role::User => "user",
+        Role::System => "developer",
+        Role::Assistant => {
+            for part in content {
+                let id = format!("msg_{}", items.len());
+                items.push(match part.get("text") {
+                    Some(text) => json!({"type": "message", "role": "assistant", "content": text}),
+                    None => json!({"type": "message", "id": id, "status": "completed", "role": "assistant",
+                        "content": [part]}),
+                });
+            }
+            return;
+        }
+    };
     if !content.is_empty() {
-        let role = match role {
-            Role::User => "user",
-            Role::Assistant => "assistant",
-            Role::System => "developer",
-        };
-        items.push(json!({"type": "message", "role": role, "content": std::mem::take(content)}));
+        items.push(json!({"type": "message", "role": role, "content": content}));
     }
 }
 
