@@ -1,5 +1,6 @@
 //! What holds of every dialect, tried with requests and answers made up by chance.
 
+mod edges;
 mod hostile;
 mod made_up;
 

@@ -52,7 +52,7 @@ fn held(request: &mut Request, key: &str, value: &Value, losses: &mut Losses) ->
         "stream" => request.stream = switch(key, value)?,
         "user" => request.user = value.as_str().map(str::to_owned),
         "safety_identifier" => {
-            request.user = request.user.take().or_else(|| value.as_str().map(str::to_owned))
+            request.user = request.user.take().or_else(|| value.as_str().map(str::to_owned));
         }
         "reasoning" => request.reasoning = reasoning(value),
         "text" => {
