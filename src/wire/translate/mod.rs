@@ -7,6 +7,7 @@
 mod chat;
 mod gemini;
 mod hub;
+mod inputs;
 mod losses;
 mod messages;
 mod openai;
@@ -16,6 +17,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod turns;
 
 pub use hub::{
     Answer, Event, Format, Media, Opened, Part, Reasoning, Request, Role, Seal, Spent, Stop, Thought, Tool,

@@ -1,37 +1,26 @@
-//! Stub of gemini.
+//! Gemini's `generateContent`, into the hub and out of it.
+//!
+//! - `keys`: keys in either spelling that Google reads, and its schemas.
+//! - `request_read`, `request_write`: requests; `config_read`, `config_write` are their settings.
+//! - `answer`: whole answers, why they end and what they cost; `parts` are pieces of requests and answers.
+//! - `stream_read`, `stream_write`: streams.
+//!
+//! Refuses to know the other dialects. Invariant: what is written is what Google's servers and libraries take.
 
-use super::hub::{Answer, Event, Request};
-use super::{Losses, Scene, Unfit, Unreadable};
+mod answer;
+mod config_read;
+mod config_write;
+mod keys;
+mod parts;
+mod request_read;
+mod request_write;
+mod stream_read;
+mod stream_write;
+#[cfg(test)]
+mod tests;
 
-pub(super) fn read_request(_body: &[u8], _stream: bool, _losses: &mut Losses) -> Result<Request, Unfit> {
-    Err(Unfit::new("not yet"))
-}
-pub(super) fn write_request(
-    _request: &Request,
-    _model: &str,
-    _losses: &mut Losses,
-) -> Result<Vec<u8>, Unfit> {
-    Err(Unfit::new("not yet"))
-}
-pub(super) fn read_answer(_body: &[u8]) -> Result<Answer, Unreadable> {
-    Err(Unreadable)
-}
-pub(super) fn write_answer(_answer: &Answer, _scene: &Scene) -> Vec<u8> {
-    Vec::new()
-}
-/// Reads a stream.
-#[derive(Debug, Default)]
-pub struct StreamReader;
-impl StreamReader {
-    pub(super) fn on_event(&mut self, _data: &[u8], _out: &mut Vec<Event>) {}
-    pub(super) fn finish(&mut self, _out: &mut Vec<Event>) {}
-}
-/// Writes a stream.
-#[derive(Debug)]
-pub struct StreamWriter;
-impl StreamWriter {
-    pub(super) fn new(_scene: Scene) -> StreamWriter {
-        StreamWriter
-    }
-    pub(super) fn write(&mut self, _event: &Event, _out: &mut Vec<u8>) {}
-}
+pub(super) use answer::{read_answer, write_answer};
+pub(super) use request_read::read_request;
+pub(super) use request_write::write_request;
+pub(super) use stream_read::StreamReader;
+pub(super) use stream_write::StreamWriter;
