@@ -123,11 +123,6 @@ pub(super) fn write_call_id(call: &ToolCall, place: usize, scene: &Scene) -> Str
     if call.id.is_empty() { format!("toolu_{}_{place}", scene.id) } else { call.id.clone() }
 }
 
-/// Whether a call's input is text that only stands in an object.
-pub(super) fn is_free_text(call: &ToolCall, scene: &Scene) -> bool {
-    call.free_text || scene.free_text_tools.contains(&call.name)
-}
-
 /// A thought as a block; `None` if there is nothing to see or to bring back.
 pub(super) fn write_thought(thought: &Thought) -> Option<Value> {
     let sealed = thought.seal.as_ref().map(|seal| seal::wrapped(seal, Dialect::Messages));
@@ -160,7 +155,7 @@ pub(in super::super) fn write_answer(answer: &Answer, scene: &Scene) -> Vec<u8> 
                     "type": "tool_use",
                     "id": write_call_id(call, content.len(), scene),
                     "name": call.name,
-                    "input": inputs::input_object(&call.input, is_free_text(call, scene)),
+                    "input": inputs::input_object(&call.input, call.free_text),
                 }));
             }
             // Anthropic's answers hold no pictures or sound.
