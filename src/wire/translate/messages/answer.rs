@@ -97,12 +97,16 @@ impl Counts {
 /// What an answer cost, in Anthropic's terms. Zeros stand for a provider that did not say.
 pub(super) fn write_usage(spent: Option<Spent>) -> Value {
     let spent = spent.unwrap_or_default();
-    json!({
+    let mut usage = json!({
         "input_tokens": spent.input.saturating_sub(spent.cached).saturating_sub(spent.cache_written),
         "cache_creation_input_tokens": spent.cache_written,
         "cache_read_input_tokens": spent.cached,
         "output_tokens": spent.output,
-    })
+    });
+    if spent.thought > 0 {
+        usage["output_tokens_details"] = json!({ "thinking_tokens": spent.thought });
+    }
+    usage
 }
 
 /// An answer's id as Anthropic's are: `msg_` and letters.

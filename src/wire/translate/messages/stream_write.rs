@@ -111,7 +111,7 @@ impl StreamWriter {
         self.close(out);
         match opened {
             Opened::Text | Opened::Refusal => {
-                self.start(&json!({"type": "text", "text": ""}), Open::Text, out)
+                self.start(&json!({"type": "text", "text": ""}), Open::Text, out);
             }
             Opened::Thought => self.open = Open::Unwritten,
             Opened::ToolCall(call) => self.on_call(call, out),

@@ -263,7 +263,7 @@ fn a_written_answer_has_objects_for_inputs_and_a_thought_for_a_seal() {
             {"type": "tool_use", "id": "toolu_s1_2", "name": "get", "input": {"input": "[1"}}],
         "stop_reason": "stop_sequence", "stop_sequence": "x",
         "usage": {"input_tokens": 1, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 4,
-            "output_tokens": 3}});
+            "output_tokens": 3, "output_tokens_details": {"thinking_tokens": 1}}});
     assert_eq!(body, wanted);
 }
 

@@ -32,8 +32,6 @@ struct Says {
     verbatim: bool,
     /// Whether usage tells what was written to a cache.
     written_told: bool,
-    /// Whether usage tells what was thought.
-    thought_told: bool,
 }
 
 /// What Anthropic's and Google's dialects have in common. Of requests, `native_tests` makes up their own.
@@ -50,7 +48,6 @@ const NATIVE: Says = Says {
     pictures: true,
     verbatim: false,
     written_told: false,
-    thought_told: true,
 };
 
 fn says(dialect: Dialect) -> Says {
@@ -68,11 +65,8 @@ fn says(dialect: Dialect) -> Says {
             pictures: true,
             verbatim: true,
             written_told: true,
-            thought_told: true,
         },
-        Dialect::Messages => {
-            Says { apart: true, written_told: true, pictures: false, thought_told: false, ..NATIVE }
-        }
+        Dialect::Messages => Says { apart: true, written_told: true, pictures: false, ..NATIVE },
         Dialect::Gemini => NATIVE,
         _ => Says {
             free_text: true,
@@ -87,7 +81,6 @@ fn says(dialect: Dialect) -> Says {
             pictures: true,
             verbatim: true,
             written_told: true,
-            thought_told: true,
         },
     }
 }
@@ -267,7 +260,6 @@ pub(super) fn answer(dialect: Dialect) -> impl Strategy<Value = Answer> {
         let picture = picture.filter(|_| says.pictures);
         let usage = usage.map(|spent: Spent| Spent {
             cache_written: if says.written_told { spent.cache_written } else { 0 },
-            thought: if says.thought_told { spent.thought } else { 0 },
             ..spent
         });
         let stop = match stop {
