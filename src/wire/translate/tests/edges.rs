@@ -50,6 +50,24 @@ fn a_responses_client_brings_back_the_seals_of_every_dialect() {
 }
 
 #[test]
+fn a_call_into_a_namespace_comes_back_into_it() {
+    let body = json!({"input": "x", "tools": [{"type": "namespace", "name": "mcp__files__", "tools": [
+        {"type": "function", "name": "read", "parameters": {"type": "object"}}]}]});
+    let body = body.to_string();
+    let request = read_request(Dialect::Responses, body.as_bytes(), false, &mut Losses::default()).unwrap();
+    let name = request.tools[0].name.clone();
+    assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)), "{name}");
+    let called = Part::ToolCall(ToolCall { name, ..call("a", None) });
+    let answer = Answer { parts: vec![called.clone()], ..Answer::default() };
+    let written: Value =
+        serde_json::from_slice(&write_answer(&answer, Dialect::Responses, &scene())).unwrap();
+    let item = &written["output"][0];
+    assert_eq!((&item["namespace"], &item["name"]), (&json!("mcp__files__"), &json!("read")));
+    let back = read_answer(Dialect::Responses, written.to_string().as_bytes()).unwrap();
+    assert_eq!(back.parts, [called]);
+}
+
+#[test]
 fn a_tools_failure_is_kept_in_words() {
     let result = Part::ToolResult {
         id: "a".to_owned(),
