@@ -6,7 +6,7 @@
 use super::Request;
 use super::answer::{Answer, AnswerBody};
 use super::headers::show_skipped;
-use super::ways::Skipped;
+use super::ways::{Skipped, unfit_code};
 use crate::admission::{Refusal, TooLarge, Why};
 use crate::dialect::{Dialect, Family};
 use crate::units::Moment;
@@ -189,7 +189,7 @@ impl Fault {
                 ..plain(StatusCode::NOT_FOUND, invalid, unknown_model(model, suggestions))
             },
             Fault::Unfit(skipped) => Words {
-                code: Some("unsupported_by_every_target"),
+                code: Some(unfit_code(skipped)),
                 hopeless: true,
                 ..plain(StatusCode::BAD_REQUEST, invalid, unfit(skipped))
             },

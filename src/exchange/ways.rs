@@ -7,8 +7,8 @@ use super::live::Live;
 use crate::dialect::Dialect;
 use crate::ids::TargetId;
 use crate::upstream::Spoken;
-use crate::wire::Asked;
 use crate::wire::translate::{self, Losses, Unfit};
+use crate::wire::{Asked, THREAD_UNSUPPORTED};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -29,6 +29,15 @@ pub struct Skipped {
     pub target: TargetId,
     /// Why, in short words such as "audio input".
     pub why: String,
+}
+
+/// The code of the refusal where every target was skipped. A client that hears that its provider should have held
+/// the conversation sends all of it instead.
+pub(super) fn unfit_code(skipped: &[Skipped]) -> &'static str {
+    match skipped.iter().any(|skipped| skipped.why == translate::THREAD) {
+        true => THREAD_UNSUPPORTED,
+        false => "unsupported_by_every_target",
+    }
 }
 
 /// How this target is spoken to; `None` if what it speaks cannot hold such a call at all.

@@ -13,6 +13,9 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// Anthropic's code for a conversation that cannot be held by the provider.
+pub(super) const THREAD_UNSUPPORTED: &str = "thread_unsupported_request";
+
 /// The whole answer; a proxy in front of the provider writes HTML, whatever the dialect.
 pub(super) fn response(refusal: &Refusal, family: Family, request_id: &str) -> Response {
     let (status, body) = match family {
@@ -47,7 +50,10 @@ pub(super) fn openai(refusal: &Refusal) -> Value {
 }
 
 fn anthropic(refusal: &Refusal, request_id: &str) -> Value {
-    let error = json!({"type": anthropic_type(refusal.status), "message": refusal.message});
+    let mut error = json!({"type": anthropic_type(refusal.status), "message": refusal.message});
+    if refusal.code == Some(THREAD_UNSUPPORTED) {
+        error["details"] = json!({"error_code": THREAD_UNSUPPORTED});
+    }
     json!({"type": "error", "error": error, "request_id": request_id})
 }
 

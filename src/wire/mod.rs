@@ -34,7 +34,7 @@ pub use patch::{Changes, patch};
 pub use provider_error::ProviderError;
 pub use read::read;
 pub use recognise::{Asked, Surface, count_path, percent_decoded, recognise};
-pub use refusal::ErrorBody;
+pub use refusal::{ErrorBody, THREAD_UNSUPPORTED};
 pub use sse::{Frame, SseDecoder, SseEvent};
 pub use strip::strip_null_usage;
 pub use tally::{Mark, Seen, Tally};

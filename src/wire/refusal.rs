@@ -11,6 +11,9 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// Anthropic's code for a conversation that cannot be held by the provider. Its SDKs then send all of it again.
+pub const THREAD_UNSUPPORTED: &str = "thread_unsupported_request";
+
 /// Anthropic's status for a service that has more work than it can do; HTTP has no name for it.
 const OVERLOADED: u16 = 529;
 
@@ -75,10 +78,13 @@ impl ErrorBody<'_> {
             Family::OpenAi => json!({"error": {
                 "message": self.message, "type": self.kind, "param": self.param, "code": self.code,
             }}),
-            Family::Anthropic => json!({
-                "type": "error",
-                "error": {"type": anthropic_kind(status), "message": self.message},
-            }),
+            Family::Anthropic => {
+                let mut error = json!({"type": anthropic_kind(status), "message": self.message});
+                if self.code == Some(THREAD_UNSUPPORTED) {
+                    error["details"] = json!({"error_code": THREAD_UNSUPPORTED});
+                }
+                json!({"type": "error", "error": error})
+            }
             Family::Gemini => {
                 let details = self.google_details();
                 let mut error = json!({
@@ -212,6 +218,13 @@ mod tests {
                 r#"{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"2.500s"}]}}"#
             ),
         );
+    }
+
+    #[test]
+    fn who_cannot_hold_a_conversation_says_so_by_the_code_that_sdks_know() {
+        let body = ErrorBody { code: Some(THREAD_UNSUPPORTED), ..BODY }.to_json(Family::Anthropic);
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"]["details"], json!({"error_code": "thread_unsupported_request"}));
     }
 
     #[test]

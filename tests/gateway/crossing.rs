@@ -276,6 +276,25 @@ async fn a_target_that_cannot_be_told_is_skipped_and_the_answer_says_why() {
     assert_eq!(world.simulator("anthropic").stats().received, 0);
 }
 
+/// Anthropic's tool runners ask it to hold the conversation, and then send only what is new. What they would leave out
+/// is nowhere else: so the request is refused, by the code upon which they send all of it.
+#[tokio::test]
+async fn a_conversation_that_the_provider_should_hold_is_refused_in_the_words_that_sdks_act_on() {
+    for spoken in TONGUES {
+        let world = Plan::new().speaking("a", &[spoken]).await.start().await;
+        let (_, mut body) =
+            request(Dialect::Messages, "sim", Question { text: "hello", ..Question::default() });
+        body["thread"] = json!({"type": "continue", "previous_message_id": "msg_1"});
+        let answer = soon(world.post("/v1/messages", body.to_string())).await;
+        assert_eq!(answer.status(), 400, "{spoken}");
+        let error: Value = answer.json().await.unwrap();
+        assert_eq!(
+            error["error"]["details"]["error_code"], "thread_unsupported_request",
+            "{spoken}: {error}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_a_translation_drops_is_named() {
     let world = Plan::new().speaking("a", &[Dialect::Messages]).await.start().await;

@@ -255,6 +255,10 @@ async fn mistakes_are_told_in_anthropics_shape() {
     check(call(&world, &json!({"messages": empty})).await, 400, bad, "non-empty").await;
     let thinking = json!({"type": "enabled", "budget_tokens": 1024});
     check(call(&world, &json!({"thinking": thinking})).await, 400, bad, "greater than").await;
+    let thread = json!({"thread": {"type": "create"}});
+    check(call(&world, &thread).await, 400, bad, "holds no conversations").await;
+    let error = json_of(call(&world, &thread).await).await;
+    assert_eq!(error["error"]["details"]["error_code"], "thread_unsupported_request");
     check(call(&world, &json!({"model": "x"})).await, 404, "not_found_error", "x").await;
     check(world.get("/v1/messages").await, 405, bad, "GET").await;
     world.control().update(|faults| {

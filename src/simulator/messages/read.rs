@@ -6,6 +6,7 @@ use super::prefix::{Mark, Prefix};
 use crate::simulator::ask::{Ask, Shape, json_length, read};
 use crate::simulator::count::{PART_TOKENS, message_tokens, text_tokens};
 use crate::simulator::refusal::Refusal;
+use crate::simulator::refusal_shapes::THREAD_UNSUPPORTED;
 use crate::simulator::tools::{self, Conversation, Input, Tool};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -39,6 +40,7 @@ struct Request {
     thinking: Option<Thinking>,
     output_config: Option<OutputConfig>,
     output_format: Option<Format>,
+    thread: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -122,6 +124,10 @@ impl Request {
         let messages = self.messages.as_deref().ok_or_else(|| required("messages"))?;
         if messages.is_empty() {
             return Err(Refusal::invalid("messages: at least one message is required"));
+        }
+        if self.thread.is_some() {
+            let text = "thread: this provider holds no conversations";
+            return Err(Refusal::parameter("thread", THREAD_UNSUPPORTED, text));
         }
         for (at, message) in messages.iter().enumerate() {
             if !["user", "assistant"].contains(&message.role.as_str()) {

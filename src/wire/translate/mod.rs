@@ -26,6 +26,7 @@ pub use hub::{
     ToolCall, ToolChoice, Turn,
 };
 pub use losses::Losses;
+pub use messages::THREAD;
 pub use stream::{StreamReader, StreamWriter, events_of};
 
 use crate::dialect::Dialect;

@@ -19,6 +19,7 @@ mod stream_write;
 mod tests;
 
 pub(super) use answer::{read_answer, write_answer};
+pub use request_read::THREAD;
 pub(super) use request_read::read_request;
 pub(super) use request_write::write_request;
 pub(super) use stream_read::StreamReader;

@@ -11,6 +11,8 @@ use serde_json::Value;
 /// Begins the block by which Claude Code tells Anthropic who pays. It changes with every call, so that another
 /// provider's cache of the prompt would never be hit.
 const BILLING_MARK: &str = "x-anthropic-billing-header:";
+/// Why a request is refused that wants Anthropic to hold the conversation.
+pub const THREAD: &str = "thread";
 
 /// Reads a request.
 ///
@@ -66,6 +68,8 @@ fn read_key(key: &str, value: &Value, request: &mut Request, losses: &mut Losses
         // It names files and a state that only Anthropic has; an answer without them is about something else. Not
         // so `mcp_servers`: like other tools that run at Anthropic, they are tools that the model then has not.
         "container" => return Err(Unfit::new("container")),
+        // The conversation so far, which Anthropic holds: what the client sends is only what is new.
+        "thread" if !tree::is_off(value) => return Err(Unfit::new(THREAD)),
         other if !tree::is_off(value) => losses.add(other),
         _ => {}
     }

@@ -217,6 +217,7 @@ fn what_only_anthropic_has_is_named_or_refused() {
     let file = json!([{"type": "image", "source": {"type": "file", "file_id": "f"}}]);
     for (body, wanted) in [
         (json!({"container": "c"}), "container"),
+        (json!({"thread": {"type": "create"}, "messages": []}), "thread"),
         (json!({"max_tokens": "5"}), "max_tokens of an unknown kind"),
         (json!({"messages": [{"role": "tool", "content": ""}]}), "a message of an unknown role"),
         (json!({"messages": [{"role": "user", "content": file}]}), "image by file id"),
