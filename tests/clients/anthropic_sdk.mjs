@@ -29,7 +29,7 @@ function checkMessage(via, message, stop = "end_turn") {
   assert.equal(message.role, "assistant");
   assert.equal(message.stop_reason, stop);
   assert.equal(message.model, MODELS[via]);
-  assert.ok(message.usage.input_tokens > 0 && message.usage.output_tokens >= WORDS, JSON.stringify(message.usage));
+  assert.ok(message.usage.input_tokens > 0 && message.usage.output_tokens > 0, JSON.stringify(message.usage));
 }
 
 function checkCalls(via, message) {

@@ -7,8 +7,8 @@ from google.genai import errors, types
 from pydantic import BaseModel
 
 from promises import (
-    CANARY, GATEWAY, LONG_QUESTION, MODELS, PNG, QUESTION, SAID, SIMULATED, TIME_INPUT, USE_TOOL, USE_TWO_TOOLS, WEATHER_INPUT, WORDS,
-    failing, main, promise, promise_on, received,
+    BREAKS, CANARY, GATEWAY, LONG_QUESTION, MODELS, PNG, QUESTION, SAID, SIMULATED, TIME_INPUT, USE_TOOL, USE_TWO_TOOLS, WEATHER_INPUT, WORDS,
+    failing, faulty, main, promise, promise_on, received,
 )
 
 client = genai.Client(api_key=CANARY, http_options=types.HttpOptions(base_url=GATEWAY, timeout=60_000))
@@ -222,6 +222,26 @@ def an_error_of_the_provider_has_its_code(via):
                 assert (error.code, error.status) == (status, word) and error.message, error
                 continue
         raise AssertionError(f"{status} was answered")
+
+
+@promise
+def a_stream_that_breaks_off_is_an_error(via):
+    for broken in BREAKS:
+        with faulty(**broken):
+            try:
+                stream(via, LONG_QUESTION)
+            except errors.APIError:
+                continue
+            except Exception as error:  # noqa: BLE001: a transport that breaks has no class of the SDK's
+                assert "http" in type(error).__module__, error
+                continue
+        raise AssertionError(f"{broken} went unseen")
+
+
+@promise
+def the_models_are_listed(via):
+    assert f"models/{via}" in [model.name for model in client.models.list()]
+    assert client.models.get(model=via).name == f"models/{via}"
 
 
 main("google-genai python")

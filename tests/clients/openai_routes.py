@@ -10,8 +10,8 @@ import openai
 from pydantic import BaseModel
 
 from promises import (
-    CANARY, GATEWAY, LONG_QUESTION, MODELS, PNG, QUESTION, SAID, SIMULATED, TIME, TIME_INPUT, USE_TOOL, USE_TWO_TOOLS, WEATHER,
-    WEATHER_INPUT, WORDS, failing, main, promise, promise_on, received,
+    BREAKS, CANARY, GATEWAY, LONG_QUESTION, MODELS, PNG, QUESTION, SAID, SIMULATED, TIME, TIME_INPUT, USE_TOOL, USE_TWO_TOOLS, WEATHER,
+    WEATHER_INPUT, WORDS, failing, faulty, main, promise, promise_on, received,
 )
 
 # Without retries of its own, so that every failure of the gateway shows.
@@ -179,6 +179,22 @@ def an_error_of_the_provider_is_of_its_class(via):
 
 
 @promise
+def a_stream_that_breaks_off_is_an_error(via):
+    for broken in BREAKS:
+        for ask in (chat, responses):
+            with faulty(**broken):
+                try:
+                    kinds = [getattr(event, "type", "") for event in ask(via, LONG_QUESTION, stream=True)]
+                except openai.APIError:
+                    continue
+                # In a stream of responses an error is an event, which the SDK gives to who reads it.
+                except Exception as error:  # noqa: BLE001: a transport that breaks has no class of the SDK's
+                    assert "http" in type(error).__module__, error
+                    continue
+            assert ask is responses and kinds[-1] in ("response.failed", "error"), (broken, kinds)
+
+
+@promise
 def a_model_that_nobody_serves_is_not_found(via):
     for ask in (chat, responses):
         try:
@@ -284,6 +300,22 @@ def a_response_takes_pictures_and_instructions(via):
 
 
 @promise
+def a_tool_of_free_text_is_called_by_a_response(via):
+    tool = {"type": "custom", "name": "apply_patch", "description": "Applies a patch."}
+    answer = responses(via, USE_TOOL, tools=[tool])
+    call = answer.output[-1]
+    assert (call.type, call.name) == ("custom_tool_call", "apply_patch") and SIMULATED in call.input, answer
+    with client.responses.stream(model=via, input=USE_TOOL, tools=[tool], max_output_tokens=64) as stream:
+        kinds = [event.type for event in stream]
+        call = stream.get_final_response().output[-1]
+    assert "response.custom_tool_call_input.done" in kinds and SIMULATED in call.input, kinds
+    result = {"type": "custom_tool_call_output", "call_id": call.call_id, "output": "result 7"}
+    history = [{"role": "user", "content": USE_TOOL}, *stream.get_final_response().output, result]
+    assert responses(via, history, tools=[tool]).output_text.startswith("This is tidegate's")
+    assert "result 7" in received(), received()
+
+
+@promise
 def the_input_of_a_response_is_counted(via):
     short = client.responses.input_tokens.count(model=via, input=QUESTION).input_tokens
     long = client.responses.input_tokens.count(model=via, input=QUESTION * 20).input_tokens
@@ -309,6 +341,11 @@ def a_response_in_the_background_is_cancelled(via):
     answer = stored.responses.create(model="sim", input="Please write 2000 words", background=True)
     assert answer.status in ("queued", "in_progress", "completed"), answer
     assert stored.responses.cancel(answer.id).status in ("cancelled", "completed")
+
+
+@promise
+def a_model_is_shown(via):
+    assert client.models.retrieve(via).id == via
 
 
 @promise_on("via-chat", "via-responses")

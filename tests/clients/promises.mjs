@@ -15,9 +15,10 @@ export const CANARY = "sk-canary-of-a-client";
 const PROVIDER_KEY = "sk-of-the-gateway";
 
 // The simulated provider repeats the question behind seven words of its own, and has as many words as are asked for.
-export const QUESTION = "Please write 12 words about the sea";
-export const SAID = "This is tidegate's simulated provider. You said: Please write 12 words about";
-export const WORDS = 12;
+// Quotes, a backslash and letters of several bytes are what streams are cut in and escapes are lost in.
+export const QUESTION = 'Write 14 words: "the \\sea", 漢字 🌊';
+export const SAID = `This is tidegate's simulated provider. You said: ${QUESTION}`;
+export const WORDS = 14;
 // It calls the first tool, or the first two, with the least that their schema takes; texts are "simulated".
 export const USE_TOOL = "Use the tool, please";
 export const USE_TWO_TOOLS = "Use two tools, please";

@@ -24,9 +24,10 @@ CANARY = "sk-canary-of-a-client"
 PROVIDER_KEY = "sk-of-the-gateway"
 
 # The simulated provider repeats the question behind seven words of its own, and has as many words as are asked for.
-QUESTION = "Please write 12 words about the sea"
-SAID = "This is tidegate's simulated provider. You said: Please write 12 words about"
-WORDS = 12
+# Quotes, a backslash and letters of several bytes are what streams are cut in and escapes are lost in.
+QUESTION = 'Write 14 words: "the \\sea", 漢字 🌊'
+SAID = f"This is tidegate's simulated provider. You said: {QUESTION}"
+WORDS = 14
 LONG_QUESTION = "Please write 40 words about the sea"
 # It calls the first tool, or the first two, with the least that their schema takes; texts are "simulated".
 USE_TOOL = "Use the tool, please"
@@ -98,13 +99,22 @@ def received():
 
 
 @contextlib.contextmanager
-def failing(status):
-    """The provider fails the next call with this status."""
-    control(faults={"fail_next": {"times": 1, "status": status, "headers": {}}})
+def faulty(**faults):
+    """The provider is wrong in these ways."""
+    control(faults=faults)
     try:
         yield
     finally:
-        control(faults={"fail_next": None})
+        control(faults=dict.fromkeys(faults))
+
+
+def failing(status):
+    """The provider fails the next call with this status."""
+    return faulty(fail_next={"times": 1, "status": status, "headers": {}})
+
+
+# Ways in which a stream breaks off: the connection goes, and the provider says that it failed.
+BREAKS = ({"cut_after_chunks": 7}, {"error_event_after_chunks": 7})
 
 
 def _redacted(key):
