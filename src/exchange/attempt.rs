@@ -15,7 +15,8 @@ use crate::observe::status_class;
 use crate::routing::Outcome;
 use crate::tokens::INLINE_BYTES_MAX;
 use crate::upstream::{
-    RequestBody, Spoken, UpstreamRequest, forwardable, forwardable_translated, query_for_provider,
+    Forwardable, RequestBody, Spoken, UpstreamRequest, forwardable, forwardable_translated,
+    query_for_provider,
 };
 use crate::wire::translate::{Losses, Scene};
 use crate::wire::{Call, Changes, Framing, patch};
@@ -134,12 +135,14 @@ fn same(gateway: &Gateway, sendable: &Sendable<'_>, target: &TargetId, spoken: &
     };
     let path = spoken.path_of(target.model.as_str(), call.stream);
     let query = query_for_provider(request.query.as_deref());
+    let mut headers = forwardable(&request.headers, &gateway.hop);
+    name_version(&mut headers, call.dialect);
     Outgoing {
         request: UpstreamRequest {
             method: Method::POST,
             path_and_query: path_and_query(&path, query.as_deref()),
             auth: spoken.auth,
-            headers: forwardable(&request.headers, &gateway.hop),
+            headers,
             body: RequestBody::Whole(patch(&request.body, call, &changes)),
         },
         listener: Listener {
@@ -181,9 +184,7 @@ fn translated(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if call.stream { "text/event-stream" } else { "application/json" };
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
-    if spoken.dialect == Dialect::Messages {
-        headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
-    }
+    name_version(&mut headers, spoken.dialect);
     let path = spoken.path_of(target.model.as_str(), call.stream);
     // Events can be told apart while they come; the array that Gemini sends without this, too, but not as easily.
     let query = (call.stream && spoken.dialect == Dialect::Gemini).then_some("alt=sse");
@@ -211,6 +212,13 @@ fn translated(
             scene: Some(scene),
             losses: rendered.losses,
         },
+    }
+}
+
+/// Names the version of Anthropic's dialect where the client did not: who tries it by hand forgets it.
+pub(super) fn name_version(headers: &mut Forwardable, dialect: Dialect) {
+    if dialect == Dialect::Messages && !headers.as_map().contains_key(&ANTHROPIC_VERSION) {
+        headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
     }
 }
 

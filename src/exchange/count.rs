@@ -3,7 +3,7 @@
 //! Nothing is generated, so nothing is admitted: providers count such requests apart. Invariant: a client that asks
 //! gets a number whenever its request can be read; agents that get none count by asking for whole answers.
 
-use super::attempt::path_and_query;
+use super::attempt::{name_version, path_and_query};
 use super::beginning::is_success_or_clients_fault;
 use super::live::Live;
 use super::ways::{Way, way};
@@ -71,11 +71,13 @@ impl Gateway {
         };
         let query = query_for_provider(request.query.as_deref());
         let changes = Changes { model: Some(model), include_usage: false };
+        let mut headers = forwardable(&request.headers, &self.hop);
+        name_version(&mut headers, dialect);
         let sent = UpstreamRequest {
             method: Method::POST,
             path_and_query: path_and_query(&path, query.as_deref()),
             auth: spoken.auth,
-            headers: forwardable(&request.headers, &self.hop),
+            headers,
             body: RequestBody::Whole(patch(&request.body, call, &changes)),
         };
         let Ok(Reply { status, headers, body }) = upstream.send(sent).await else { return Ok(None) };

@@ -65,6 +65,15 @@ async fn every_dialect_streams_and_is_counted() {
 }
 
 #[tokio::test]
+async fn who_forgets_the_version_of_anthropics_dialect_is_served() {
+    let world = native(Dialect::Messages).await;
+    for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+        let (_, body) = request(Dialect::Messages, "sim", HELLO);
+        assert_eq!(soon(world.post(path, body.to_string())).await.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn pings_are_forwarded_byte_for_byte() {
     let world = native(Dialect::Messages).await;
     let stream = text(soon(ask(&world, Dialect::Messages, "sim", STREAMED).send()).await.unwrap()).await;
