@@ -27,8 +27,9 @@ PROMPT = "Use the tool, please."
 SAID = "This is tidegate's simulated provider."
 # An agent that begins in an unhurried minute on a busy machine; a wait comes on top.
 PATIENCE_S = 120
-# How long a request waits in the gateway for what was spent before it: see the limits in `run`.
-WAIT_MS = range(30_000, 75_000)
+# How long a request waits in the gateway for what was spent before it: 80 s after the spending began, less what the
+# agent takes until it asks.
+WAIT_MS = range(38_000, 85_000)
 # Whatever does not go to this machine meets a closed port at once, instead of a time limit.
 OFFLINE = {
     **{name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")},
@@ -104,7 +105,6 @@ wire_api = "responses"
     assert events[-1]["type"] == "turn.completed", events[-1]
     items = [event["item"] for event in events if event["type"] == "item.completed"]
     texts = [item["text"] for item in items if item["type"] == "agent_message"]
-    # It does not tell of every tool that it ran; what the provider received does.
     return [item["type"] for item in items if item["type"] == "command_execution"], texts[-1] if texts else ""
 
 
@@ -217,8 +217,8 @@ def tool(agent, model, dialect):
     called, said = agent(model)
     after = control()
     assert SAID in said, said
-    if agent is not codex:
-        assert called, "no tool was called"
+    # Codex does not tell of every tool that it ran; what the provider received does.
+    assert called[:1] in ([["Read"], ["read"]] if agent is not codex else [[], ["command_execution"]]), called
     assert after["failed"] == before["failed"], "the provider refused a request"
     assert after["received"] - before["received"] >= 2, "the result of the tool was never sent"
     last = after["last_request"]
@@ -229,9 +229,9 @@ def tool(agent, model, dialect):
 
 
 def spend(model):
-    """Uses up what the model's provider allows: 200,000 bytes, which the simulated one counts as 50,000 tokens."""
+    """Asks for 40,000 tokens of the model's provider, as the simulated one counts them: 40 s of what it allows."""
     dialect = model.rsplit("-", 1)[1]
-    talk = [{"role": "user", "content": "tide " * 40_000}]
+    talk = [{"role": "user", "content": "tide " * 32_000}]
     path = RECEIVED[dialect][0]
     body = {"model": model, "input": talk} if dialect == "responses" else {"model": model, "messages": talk}
     body["max_output_tokens" if dialect == "responses" else "max_tokens"] = 16
@@ -243,10 +243,16 @@ def spend(model):
 
 def wait(agent, model):
     spend(model)
-    _, said = agent(model)
+    # The second has to wait for what the first has spent, and the agent for both; it has 40 s to begin, which is why
+    # the wait cannot be shorter than the 40 s after these, however busy the machine is.
+    with ThreadPoolExecutor(1) as beside:
+        second = beside.submit(spend, model)
+        _, said = agent(model)
+        second.result()
     assert SAID in said, said
     waited = [exchange["queue_ms"] for exchange in exchanges() if exchange["provider"] == model]
-    assert max(waited) in WAIT_MS, f"waited {waited} ms"
+    # The first spends at once and the second waits in its turn; those behind are the agent's.
+    assert max(waited[2:], default=0) in WAIT_MS, f"waited {waited} ms"
 
 
 def exchanges():
