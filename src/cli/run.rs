@@ -82,12 +82,20 @@ fn greet(daemon: &Daemon, origin: &str, notes: &[String]) {
             1 => format!(", model {}", provider.models[0]),
             count => format!(", {count} models"),
         };
-        say(&format!("  provider {}: {}{models}", provider.id, provider.upstream.base_url));
+        let spoken = provider.upstream.spoken.iter().map(|spoken| spoken.dialect.name());
+        let spoken = spoken.collect::<Vec<_>>().join(", ");
+        say(&format!("  provider {}: {}{models}; speaks {spoken}", provider.id, provider.upstream.base_url));
     }
     let store = daemon.vitals().store();
     say(&format!("  {}: {}", if store.healthy { "state" } else { "note" }, store.detail));
     for address in daemon.addresses() {
         say(&format!("  listening on {address}"));
+    }
+    if let Some(url) = daemon.url() {
+        say(&format!(
+            "  point clients here: OPENAI_BASE_URL={url}/v1 ANTHROPIC_BASE_URL={url} \
+             GOOGLE_GEMINI_BASE_URL={url}"
+        ));
     }
     if let Some(address) = daemon.url().or_else(|| by_socket(daemon)) {
         let model = example_model(daemon);

@@ -2,13 +2,13 @@
 
 use crate::admission::Limits;
 use crate::config::Settings;
-use crate::dialect::Family;
+use crate::dialect::{Dialect, Family};
 use crate::exchange::Provider;
 use crate::ids::{ModelName, ProviderId};
 use crate::routing::BreakerPolicy;
 use crate::simulator::{self, Simulator, SimulatorSettings};
 use crate::tasks::Tasks;
-use crate::upstream::UpstreamSettings;
+use crate::upstream::{Spoken, UpstreamSettings};
 use std::io;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
@@ -31,11 +31,14 @@ pub(super) fn add(settings: &mut Settings, simulator: Option<&Simulator>) {
     let (Some(simulator), true) = (simulator, settings.exchange.providers.is_empty()) else { return };
     let limits = SimulatorSettings::default().limits;
     let limit = |limit: Option<u64>| limit.and_then(|limit| NonZeroU32::new(u32::try_from(limit).ok()?));
+    // It speaks whatever its client does, so that nothing is translated where nothing must be.
+    let spoken = Dialect::ALL.into_iter().map(Spoken::usual).collect();
+    let upstream = UpstreamSettings { spoken, ..UpstreamSettings::new(simulator.base_url(), None) };
     settings.exchange.default_provider = Some(ProviderId::from(NAME));
     settings.exchange.providers.push(Provider {
         id: ProviderId::from(NAME),
         family: Family::OpenAi,
-        upstream: UpstreamSettings::new(simulator.base_url(), None),
+        upstream,
         limits: Limits {
             requests_per_minute: limit(limits.requests_per_minute),
             tokens_per_minute: limit(limits.tokens_per_minute),

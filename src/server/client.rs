@@ -32,9 +32,11 @@ pub(super) fn request_id(headers: &HeaderMap) -> RequestId {
     }
 }
 
-/// Whose client this is, by what it asks for and by a header that Anthropic demands of every client.
+/// Whose client this is, by what it asks for and by headers: one that Anthropic demands of every client, and one by
+/// which Google's SDKs tell of themselves, which use `/v1` as well.
 pub(super) fn family_of(path: &str, headers: &HeaderMap) -> Family {
-    if path.starts_with("/v1beta/") && !path.starts_with("/v1beta/openai/") {
+    let googles = path.starts_with("/v1beta/") || headers.contains_key("x-goog-api-client");
+    if googles && !path.starts_with("/v1beta/openai/") {
         Family::Gemini
     } else if headers.contains_key("anthropic-version") || path.contains("/messages") {
         Family::Anthropic

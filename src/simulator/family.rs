@@ -1,25 +1,27 @@
-//! Whose words a request speaks, told by its path alone, and the key that it brings in any of their ways.
+//! Whose words a request speaks, told by its path, and the key that it brings in any of their ways.
 
 use super::refusal::Refusal;
 use crate::dialect::Family;
 use crate::secret::Secret;
+use http::Method;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 /// The headers that hold a bare key: Anthropic's, Azure's and Google's.
 const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
 
-/// The family of a path. The list of models is OpenAI's and Anthropic's under one path, which a header tells apart.
+/// The family of a path. Models stand under one path with all, where the method or a header tells them apart.
 pub(super) fn family(parts: &Parts) -> Family {
     let path = parts.uri.path();
+    let of_models = path == "/v1/models" || path.starts_with("/v1/models/");
+    let is_google = parts.method == Method::POST || parts.headers.contains_key("x-goog-api-client");
+    if path.starts_with("/v1beta/") || (of_models && is_google) {
+        return Family::Gemini;
+    }
     let is_anthropic = path.starts_with("/v1/messages") || path.starts_with("/api/");
-    let lists = path == "/v1/models" || path.starts_with("/v1/models/");
-    if path.starts_with("/v1beta/") {
-        Family::Gemini
-    } else if is_anthropic || (lists && parts.headers.contains_key("anthropic-version")) {
-        Family::Anthropic
-    } else {
-        Family::OpenAi
+    match is_anthropic || (of_models && parts.headers.contains_key("anthropic-version")) {
+        true => Family::Anthropic,
+        false => Family::OpenAi,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `GET /v1/models`: what is served, as OpenAI describes it, or as Anthropic does for a client of theirs.
+//! What is served, as OpenAI describes it, or as Anthropic or Google do for a client of theirs.
 
 use super::calls::known;
 use super::refusal::Refusal;
@@ -25,7 +25,8 @@ pub(super) async fn list(
         Family::Anthropic => {
             json!({"data": data, "has_more": false, "first_id": models.first(), "last_id": models.last()})
         }
-        Family::OpenAi | Family::Gemini => json!({"object": "list", "data": data}),
+        Family::Gemini => json!({"models": data}),
+        Family::OpenAi => json!({"object": "list", "data": data}),
     })
 }
 
@@ -43,7 +44,17 @@ fn describe(id: &str, family: Family) -> Value {
     let (seconds, date) = CREATED;
     match family {
         Family::Anthropic => json!({"type": "model", "id": id, "display_name": id, "created_at": date}),
-        Family::OpenAi | Family::Gemini => {
+        Family::Gemini => json!({
+            "name": format!("models/{id}"),
+            "version": "001",
+            "displayName": id,
+            "description": "A simulated model.",
+            "inputTokenLimit": 1_048_576,
+            "outputTokenLimit": 65_536,
+            "supportedGenerationMethods":
+                ["generateContent", "countTokens", "embedContent", "batchEmbedContents"],
+        }),
+        Family::OpenAi => {
             json!({"id": id, "object": "model", "created": seconds, "owned_by": "tidegate"})
         }
     }

@@ -46,7 +46,8 @@ fn openai() -> Router<Arc<Shared>> {
         .route("/v1/responses/{id}", get(responses::one).delete(responses::delete))
         .route("/v1/responses/{id}/cancel", post(responses::cancel))
         .route("/v1/models", get(models::list))
-        .route("/v1/models/{*id}", get(models::one))
+        // Google's stable paths share this prefix; its own client takes them where its base URL is changed.
+        .route("/v1/models/{*id}", get(models::one).post(gemini::verb))
         .route("/v1/files", post(files::upload).get(files::list))
         .route("/v1/files/{id}", get(files::one))
         .route("/v1/audio/speech", post(passing::speech))
@@ -67,9 +68,9 @@ fn anthropic() -> Router<Arc<Shared>> {
 
 fn google() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/v1beta/models", get(gemini::models))
+        .route("/v1beta/models", get(models::list))
         // A model and its verb share a segment, which the handler splits.
-        .route("/v1beta/models/{*model_verb}", get(gemini::model).post(gemini::verb))
+        .route("/v1beta/models/{*model_verb}", get(models::one).post(gemini::verb))
 }
 
 /// What every request passes but those for control.

@@ -273,6 +273,10 @@ async fn models_are_listed_in_each_familys_shape() {
     assert_eq!(anthropic["has_more"], false);
     let gemini: Value = world.get("/v1beta/models").await.json().await.unwrap();
     assert_eq!(gemini["models"][0]["name"], "models/best");
+    // Google's newer SDKs use `/v1`, and say who they are.
+    let request = world.request(Method::GET, "/v1/models").header("x-goog-api-client", "google-genai-sdk/3");
+    let gemini: Value = soon(request.send()).await.unwrap().json().await.unwrap();
+    assert_eq!(gemini["models"][0]["name"], "models/best");
     let one: Value = world.get("/v1beta/models/best").await.json().await.unwrap();
     assert_eq!(one["name"], "models/best");
     let none = world.get("/v1beta/models/a:b").await;

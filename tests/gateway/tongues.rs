@@ -152,7 +152,9 @@ pub(crate) fn ends_in_error(dialect: Dialect, stream: &str) -> bool {
     match dialect {
         Dialect::Chat => last["error"].is_object() && events(stream).last().is_some_and(|e| e != "[DONE]"),
         Dialect::Responses => {
-            last["type"] == "error" && data.iter().any(|event| event["type"] == "response.failed")
+            // A provider may leave the second of the two out.
+            let of_two = if last["type"] == "error" { data.iter().rev().nth(1) } else { Some(last) };
+            of_two.is_some_and(|event| event["type"] == "response.failed")
         }
         Dialect::Messages => {
             last["type"] == "error" && last["error"]["type"].is_string() && stream.contains("event: error\n")

@@ -210,6 +210,18 @@ async fn models_are_described() {
     assert_eq!(json_of(world.get("/v1beta/models/sim").await).await, list["models"][0]);
 }
 
+#[tokio::test]
+async fn googles_stable_paths_are_the_same_ones() {
+    let world = World::new().await;
+    let answer = world.post("/v1/models/sim:generateContent", body(&json!({}))).await;
+    assert_eq!(json_of(answer).await["usageMetadata"]["totalTokenCount"], 45);
+    let unknown = world.post("/v1/models/other:generateContent", body(&json!({}))).await;
+    check(unknown, 404, "NOT_FOUND", "other").await;
+    let list =
+        world.request(Method::GET, "/v1/models").header("x-goog-api-client", "x").send().await.unwrap();
+    assert_eq!(json_of(list).await["models"][0]["name"], "models/sim");
+}
+
 async fn check(response: Response, code: u16, status: &str, found: &str) -> Value {
     assert_eq!(response.status(), code);
     let error = json_of(response).await["error"].take();

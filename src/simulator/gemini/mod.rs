@@ -1,4 +1,4 @@
-//! Gemini's own interface: answers, counts, vectors and models, under paths that end in a colon and a verb.
+//! Gemini's own interface: answers, counts and vectors, under paths that end in a colon and a verb.
 //!
 //! Charged at admission: the input alone, as with Google.
 
@@ -13,18 +13,17 @@ use super::ask::Ask;
 use super::calls::{Call, generate, known, read_call};
 use super::faults::Faults;
 use super::refusal::Refusal;
-use super::shared::Shared;
 use super::usage::Meter;
 use super::visit::Visit;
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::{IntoResponse, Json, Response};
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
-/// `POST /v1beta/models/{model}:{verb}`
+/// `POST /v1beta/models/{model}:{verb}`, and the same under `/v1`
 pub(super) async fn verb(
     Extension(visit): Extension<Arc<Visit>>,
     Path(model_verb): Path<String>,
@@ -68,31 +67,4 @@ async fn answer(visit: &Arc<Visit>, ask: Ask, framing: Option<Framing>) -> Resul
         thoughts: 0,
     };
     generate(visit, call, speak).await
-}
-
-/// `GET /v1beta/models`
-pub(super) async fn models(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let models: Vec<_> = shared.settings.models.iter().map(|id| describe(id)).collect();
-    Json(json!({"models": models}))
-}
-
-/// `GET /v1beta/models/{model}`
-pub(super) async fn model(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Refusal> {
-    known(&shared, &id)?;
-    Ok(Json(describe(&id)))
-}
-
-fn describe(id: &str) -> Value {
-    json!({
-        "name": format!("models/{id}"),
-        "version": "001",
-        "displayName": id,
-        "description": "A simulated model.",
-        "inputTokenLimit": 1_048_576,
-        "outputTokenLimit": 65_536,
-        "supportedGenerationMethods": ["generateContent", "countTokens", "embedContent", "batchEmbedContents"],
-    })
 }

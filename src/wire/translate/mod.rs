@@ -10,6 +10,8 @@ mod hub;
 mod inputs;
 mod losses;
 mod messages;
+#[cfg(test)]
+mod native_tests;
 mod openai;
 mod responses;
 mod seal;

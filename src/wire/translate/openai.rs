@@ -211,8 +211,8 @@ pub(super) fn effort(reasoning: &Reasoning, model: &str, losses: &mut Losses) ->
         return None;
     }
     let words = match budget {
-        0..=LITTLE => "low",
-        ..=MIDDLING => "medium",
+        budget if budget <= LITTLE => "low",
+        budget if budget <= MIDDLING => "medium",
         _ => "high",
     };
     Some(words.to_owned())

@@ -1,5 +1,6 @@
 //! What holds of every dialect, tried with requests and answers made up by chance.
 
+mod edges;
 mod hostile;
 mod made_up;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use made_up::{answer, request};
 use proptest::prelude::*;
 
-/// The dialects whose readers and writers are tried.
+/// The dialects whose requests are tried here; `native_tests` tries the others'.
 const TRIED: [Dialect; 2] = [Dialect::Chat, Dialect::Responses];
 
 fn scene() -> Scene {
@@ -92,7 +93,8 @@ fn requests() -> impl Strategy<Value = (Dialect, Request)> {
 }
 
 fn answers() -> impl Strategy<Value = (Dialect, Answer)> {
-    prop::sample::select(&TRIED[..]).prop_flat_map(|dialect| (Just(dialect), answer(dialect)))
+    prop::sample::select(&Dialect::CONVERSATIONS[..])
+        .prop_flat_map(|dialect| (Just(dialect), answer(dialect)))
 }
 
 proptest! {

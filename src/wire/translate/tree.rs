@@ -77,7 +77,7 @@ fn mended(body: &[u8]) -> Cow<'_, [u8]> {
     mended
 }
 
-/// The number of a `\uXXXX` at the beginning.
+/// The number of a `\u` with its four digits at the beginning.
 fn half(escape: &[u8]) -> Option<u32> {
     let digits = std::str::from_utf8(escape.strip_prefix(b"\\u")?.get(..4)?).ok()?;
     u32::from_str_radix(digits, 16).ok()

@@ -130,7 +130,7 @@ fn said(
 
 /// A call, of a function or of a tool that takes free text.
 pub(super) fn tool_call(call: &Value) -> Result<ToolCall, Unfit> {
-    let free_text = call.get("custom").is_some();
+    let free_text = call.get("custom").is_some_and(Value::is_object);
     let (outer, key) = if free_text { ("custom", "input") } else { ("function", "arguments") };
     let inner = call.get(outer).ok_or_else(|| odd("tool_calls"))?;
     let input = match inner.get(key) {

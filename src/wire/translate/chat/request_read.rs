@@ -36,7 +36,7 @@ fn held(request: &mut Request, key: &str, value: &Value, losses: &mut Losses) ->
             }
         }
         "tool_choice" => {
-            request.tool_choice = tool_choice(value, |value, kind| inner_name(value, kind), losses)
+            request.tool_choice = tool_choice(value, inner_name, losses);
         }
         "function_call" => request.tool_choice = request.tool_choice.take().or_else(|| legacy_choice(value)),
         "parallel_tool_calls" => request.parallel_tools = Some(switch(key, value)?),
@@ -75,7 +75,7 @@ fn sampling(request: &mut Request, key: &str, value: &Value) -> Result<bool, Unf
         "reasoning" => reasoning(request.reasoning.get_or_insert_default(), value),
         "user" => request.user = value.as_str().map(str::to_owned),
         "safety_identifier" => {
-            request.user = request.user.take().or_else(|| value.as_str().map(str::to_owned))
+            request.user = request.user.take().or_else(|| value.as_str().map(str::to_owned));
         }
         "n" if value.as_u64() != Some(1) => {
             let choices = value.as_u64().ok_or_else(|| odd(key))?;

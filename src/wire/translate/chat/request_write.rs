@@ -72,7 +72,7 @@ fn messages(request: &Request, losses: &mut Losses) -> Result<Vec<Value>, Unfit>
         turns = later;
         match first.role {
             Role::User => said_to(now, &mut messages, losses)?,
-            Role::Assistant => messages.push(said_by(now, messages.len(), losses)),
+            Role::Assistant => messages.extend(said_by(now, messages.len(), losses)),
             Role::System => {
                 messages.push(json!({"role": "system", "content": words(&first.parts, "\n\n", losses)}));
             }
@@ -155,8 +155,8 @@ fn content_part(part: &Part, losses: &mut Losses) -> Result<Option<Value>, Unfit
     }))
 }
 
-/// Turns of the model as one message. `place` makes up identifiers of calls that have none.
-fn said_by(turns: &[Turn], place: usize, losses: &mut Losses) -> Value {
+/// Turns of the model as one message, unless it only thought. `place` makes up identifiers of calls that have none.
+fn said_by(turns: &[Turn], place: usize, losses: &mut Losses) -> Option<Value> {
     let mut calls = Vec::new();
     let mut said = String::new();
     let mut refusal = String::new();
@@ -171,8 +171,10 @@ fn said_by(turns: &[Turn], place: usize, losses: &mut Losses) -> Value {
             Part::Image(_) | Part::Audio(_) | Part::File { .. } => losses.add("assistant.media"),
         }
     }
-    let content =
-        if said.is_empty() && !(calls.is_empty() && refusal.is_empty()) { json!(null) } else { json!(said) };
+    if calls.is_empty() && said.is_empty() && refusal.is_empty() {
+        return None;
+    }
+    let content = if said.is_empty() { json!(null) } else { json!(said) };
     let mut message = json!({"role": "assistant", "content": content});
     if !refusal.is_empty() {
         message["refusal"] = json!(refusal);
@@ -180,7 +182,7 @@ fn said_by(turns: &[Turn], place: usize, losses: &mut Losses) -> Value {
     if !calls.is_empty() {
         message["tool_calls"] = Value::Array(calls);
     }
-    message
+    Some(message)
 }
 
 /// A call. Free text goes as the one text of a function, for clones know no other tools.

@@ -114,7 +114,7 @@ impl StreamReader {
             self.show(picture, out);
         }
         for piece in delta.get("tool_calls").map_or(&[][..], list) {
-            let free_text = piece.get("custom").is_some();
+            let free_text = piece["custom"].is_object();
             let inner = &piece[if free_text { "custom" } else { "function" }];
             self.call(piece["index"].as_u64(), text(piece, "id"), inner, free_text, out);
         }

@@ -65,7 +65,7 @@ impl StreamWriter {
                 if !model.is_empty() {
                     self.model.clone_from(model);
                 }
-                self.delta(json!({"role": "assistant", "content": ""}), out);
+                self.delta(&json!({"role": "assistant", "content": ""}), out);
             }
             Event::Open(opened) => self.open(opened, out),
             Event::Delta(text) => self.more(text, out),
@@ -106,7 +106,7 @@ impl StreamWriter {
             Opened::Whole(Part::Image(media)) => {
                 let picture = answer::picture(media, self.pictures);
                 self.pictures += 1;
-                self.delta(json!({"images": [picture]}), out);
+                self.delta(&json!({"images": [picture]}), out);
                 Open::Nothing
             }
             Opened::Whole(_) => Open::Nothing,
@@ -115,11 +115,11 @@ impl StreamWriter {
 
     fn more(&mut self, text: &str, out: &mut Vec<u8>) {
         match &mut self.open {
-            Open::Text => self.delta(json!({ "content": text }), out),
-            Open::Thought => self.delta(json!({ "reasoning_content": text }), out),
+            Open::Text => self.delta(&json!({ "content": text }), out),
+            Open::Thought => self.delta(&json!({ "reasoning_content": text }), out),
             Open::Refusal => {
                 self.refuses = true;
-                self.delta(json!({ "refusal": text }), out);
+                self.delta(&json!({ "refusal": text }), out);
             }
             Open::Call { input: Input::Wrapped, held, .. } => {
                 held.push_str(text);
@@ -158,20 +158,20 @@ impl StreamWriter {
         if let (Some(call), Some(piece)) = (call.as_object_mut(), piece.as_object_mut()) {
             call.append(piece);
         }
-        self.delta(json!({ "tool_calls": [call] }), out);
+        self.delta(&json!({ "tool_calls": [call] }), out);
     }
 
-    fn delta(&mut self, delta: Value, out: &mut Vec<u8>) {
+    fn delta(&mut self, delta: &Value, out: &mut Vec<u8>) {
         let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": null});
-        self.chunk(json!([choice]), None, out);
+        self.chunk(&json!([choice]), None, out);
     }
 
     fn end(&mut self, stop: &Stop, spent: Option<&Spent>, out: &mut Vec<u8>) {
         let reason = reason_of(stop, self.refuses);
         let choice = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": reason});
-        self.chunk(json!([choice]), None, out);
+        self.chunk(&json!([choice]), None, out);
         if self.scene.wants_usage && spent.is_some() {
-            self.chunk(json!([]), spent, out);
+            self.chunk(&json!([]), spent, out);
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
         self.over = true;
@@ -183,7 +183,7 @@ impl StreamWriter {
         self.over = true;
     }
 
-    fn chunk(&self, choices: Value, spent: Option<&Spent>, out: &mut Vec<u8>) {
+    fn chunk(&self, choices: &Value, spent: Option<&Spent>, out: &mut Vec<u8>) {
         let mut chunk = json!({
             "id": self.id,
             "object": "chat.completion.chunk",

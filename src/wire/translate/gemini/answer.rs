@@ -3,7 +3,7 @@
 //! Refuses to know streams, which take their words for ends and costs from here. Invariant: thoughts are part of the
 //! hub's output and beside Google's; what a cache had is part of the input of both.
 
-use super::super::hub::{Answer, Part, Spent, Stop, Thought};
+use super::super::hub::{Answer, Part, Spent, Stop};
 use super::super::{Scene, Unreadable, seal, tree};
 use super::{keys, parts};
 use crate::dialect::Dialect;
@@ -48,17 +48,11 @@ pub(in super::super) fn read_answer(body: &[u8]) -> Result<Answer, Unreadable> {
     })
 }
 
-/// Texts that follow one another are one.
+/// Adds a part; texts that follow one another are one.
 fn join(part: Part, read: &mut Vec<Part>) {
     match (read.last_mut(), part) {
         (Some(Part::Text(before)), Part::Text(more)) => before.push_str(&more),
-        (
-            Some(Part::Thought(Thought { text: before, seal: own @ None })),
-            Part::Thought(Thought { text: more, seal }),
-        ) if !more.is_empty() => {
-            before.push_str(&more);
-            *own = seal;
-        }
+        (_, Part::Thought(thought)) => parts::push_thought(thought, read),
         (_, part) => read.push(part),
     }
 }
@@ -146,7 +140,7 @@ pub(super) fn write_usage(spent: Option<Spent>) -> Value {
 }
 
 /// A part of an answer; `None` for what a Gemini's answer cannot hold, and for nothing.
-pub(super) fn write_part(part: &Part, scene: &Scene) -> Option<Value> {
+pub(super) fn write_part(part: &Part) -> Option<Value> {
     match part {
         Part::Text(text) | Part::Refusal(text) => (!text.is_empty()).then(|| json!({ "text": text })),
         Part::Thought(thought) => {
@@ -159,8 +153,7 @@ pub(super) fn write_part(part: &Part, scene: &Scene) -> Option<Value> {
             Some(written)
         }
         Part::ToolCall(call) => {
-            let free_text = call.free_text || scene.free_text_tools.contains(&call.name);
-            let mut written = parts::write_call(&call.id, &call.name, &call.input, free_text);
+            let mut written = parts::write_call(&call.id, &call.name, &call.input, call.free_text);
             if let Some(seal) = &call.seal {
                 written["thoughtSignature"] = seal::wrapped(seal, Dialect::Gemini).into();
             }
@@ -181,7 +174,7 @@ pub(super) fn sign(body: &mut Value, id: &str, model: &str, scene: &Scene) {
 
 /// Writes a whole answer.
 pub(in super::super) fn write_answer(answer: &Answer, scene: &Scene) -> Vec<u8> {
-    let parts: Vec<Value> = answer.parts.iter().filter_map(|part| write_part(part, scene)).collect();
+    let parts: Vec<Value> = answer.parts.iter().filter_map(write_part).collect();
     let mut body = json!({
         "candidates": [{
             "content": {"parts": parts, "role": "model"},

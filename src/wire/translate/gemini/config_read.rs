@@ -11,10 +11,10 @@ use serde_json::Value;
 /// Reads settings.
 ///
 /// # Errors
-/// An answer of another kind than one text is asked for.
+/// An answer of an unknown kind than one text is asked for.
 pub(super) fn read_config(config: &Value, request: &mut Request, losses: &mut Losses) -> Result<(), Unfit> {
     for (key, value) in keys::given(config) {
-        let odd = || Unfit::new(format!("{key} of another kind"));
+        let odd = || Unfit::new(format!("{key} of an unknown kind"));
         let positive = || keys::whole(value).and_then(|number| u64::try_from(number).ok()).ok_or_else(odd);
         let number = || value.as_f64().ok_or_else(odd);
         match key.as_str() {

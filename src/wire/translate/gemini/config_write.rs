@@ -52,7 +52,7 @@ pub(super) fn write_config(request: &Request, model: &str, losses: &mut Losses) 
         losses.add("stop");
     }
     if let Some(reasoning) = &request.reasoning {
-        let thinking = write_thinking(reasoning, model, losses);
+        let thinking = write_thinking(reasoning, request.output_cap, model, losses);
         put("thinkingConfig", (!thinking.is_empty()).then_some(Value::Object(thinking)));
     }
     // Before Gemini 3 a format and tools exclude one another; an agent lives by its tools.
@@ -76,7 +76,12 @@ pub(super) fn write_config(request: &Request, model: &str, losses: &mut Losses) 
 
 /// Gemini 3 and later take a level, 2.5 a budget, and those before do not think. A budget that the client named is
 /// taken by both.
-fn write_thinking(reasoning: &Reasoning, model: &str, losses: &mut Losses) -> Map<String, Value> {
+fn write_thinking(
+    reasoning: &Reasoning,
+    output_cap: Option<u64>,
+    model: &str,
+    losses: &mut Losses,
+) -> Map<String, Value> {
     let mut config = Map::new();
     let version = version(model);
     let pro = model.contains("pro");
@@ -108,12 +113,14 @@ fn write_thinking(reasoning: &Reasoning, model: &str, losses: &mut Losses) -> Ma
             config.insert("thinkingLevel".to_owned(), level.into());
         }
         _ => {
-            // The budgets by which Google's own OpenAI-like interface reads efforts.
+            // The budgets by which Google's own OpenAI-like interface reads efforts. Thoughts count as output, so half
+            // of a short answer is left for words.
+            let most_of_level = output_cap.map_or(u64::MAX, |cap| cap / 2);
             let of_level = level.map(|level| match level {
                 _ if none => 0,
-                "minimal" | "low" => 1_024,
-                "medium" => 8_192,
-                _ => 24_576,
+                "minimal" | "low" => most_of_level.min(1_024),
+                "medium" => most_of_level.min(8_192),
+                _ => most_of_level.min(24_576),
             });
             if let Some(budget) = of_level.or(reasoning.budget) {
                 config.insert("thinkingBudget".to_owned(), budget.clamp(least, most).into());

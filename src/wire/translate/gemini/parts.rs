@@ -73,8 +73,26 @@ pub(super) fn read_part(
             losses.add(&key);
         }
     }
-    parts.append(&mut read);
+    for part in read {
+        match part {
+            Part::Thought(thought) => push_thought(thought, parts),
+            part => parts.push(part),
+        }
+    }
     Ok(())
+}
+
+/// Adds a thought. Pieces of a stream that follow one another are one, with the signature that came last: whoever
+/// signed a thought signed all of it.
+pub(super) fn push_thought(thought: Thought, parts: &mut Vec<Part>) {
+    let redacted = thought.seal.as_ref().is_some_and(|seal| seal.redacted);
+    match parts.last_mut() {
+        Some(Part::Thought(Thought { text, seal: seal @ None })) if !redacted => {
+            text.push_str(&thought.text);
+            *seal = thought.seal;
+        }
+        _ => parts.push(Part::Thought(thought)),
+    }
 }
 
 /// Reads what both a request's turn and an answer may hold. The signature of a part that is no call is a thought

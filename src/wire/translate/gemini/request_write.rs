@@ -77,7 +77,7 @@ fn write_system(parts: &[&Part], losses: &mut Losses) -> Vec<Value> {
     for part in parts {
         match part {
             Part::Text(text) | Part::Refusal(text) if !text.is_empty() => {
-                written.push(json!({ "text": text }))
+                written.push(json!({ "text": text }));
             }
             Part::Text(_) | Part::Refusal(_) | Part::CacheMark => {}
             _ => losses.add("system.media"),

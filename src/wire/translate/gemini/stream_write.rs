@@ -134,7 +134,7 @@ impl StreamWriter {
     }
 
     fn put_part(&mut self, part: &Part, out: &mut Vec<u8>) {
-        let Some(part) = answer::write_part(part, &self.scene) else { return };
+        let Some(part) = answer::write_part(part) else { return };
         let mut chunk = json!({"candidates": [{"content": {"parts": [part], "role": "model"}, "index": 0}]});
         answer::sign(&mut chunk, &self.id, &self.model, &self.scene);
         self.put(&chunk, out);

@@ -97,12 +97,16 @@ impl Counts {
 /// What an answer cost, in Anthropic's terms. Zeros stand for a provider that did not say.
 pub(super) fn write_usage(spent: Option<Spent>) -> Value {
     let spent = spent.unwrap_or_default();
-    json!({
+    let mut usage = json!({
         "input_tokens": spent.input.saturating_sub(spent.cached).saturating_sub(spent.cache_written),
         "cache_creation_input_tokens": spent.cache_written,
         "cache_read_input_tokens": spent.cached,
         "output_tokens": spent.output,
-    })
+    });
+    if spent.thought > 0 {
+        usage["output_tokens_details"] = json!({ "thinking_tokens": spent.thought });
+    }
+    usage
 }
 
 /// An answer's id as Anthropic's are: `msg_` and letters.
@@ -121,11 +125,6 @@ pub(super) fn write_model<'a>(model: &'a str, scene: &'a Scene) -> &'a str {
 /// A call's id; a made-up one where the provider gave none.
 pub(super) fn write_call_id(call: &ToolCall, place: usize, scene: &Scene) -> String {
     if call.id.is_empty() { format!("toolu_{}_{place}", scene.id) } else { call.id.clone() }
-}
-
-/// Whether a call's input is text that only stands in an object.
-pub(super) fn is_free_text(call: &ToolCall, scene: &Scene) -> bool {
-    call.free_text || scene.free_text_tools.contains(&call.name)
 }
 
 /// A thought as a block; `None` if there is nothing to see or to bring back.
@@ -168,7 +167,7 @@ pub(in super::super) fn write_answer(answer: &Answer, scene: &Scene) -> Vec<u8> 
                     "type": "tool_use",
                     "id": write_call_id(call, content.len(), scene),
                     "name": call.name,
-                    "input": inputs::input_object(&call.input, is_free_text(call, scene)),
+                    "input": inputs::input_object(&call.input, call.free_text),
                 }));
             }
             // Anthropic's answers hold no pictures or sound.

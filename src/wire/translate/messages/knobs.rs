@@ -136,13 +136,13 @@ fn write_sampling(
         }
         body.extend(given.map(|given| (key.to_owned(), given)));
     };
+    // From 4.1 on one of `temperature` and `top_p` is taken; a temperature of 1 is what is not said.
+    let one = version >= Some((4, 1));
+    let asked = request.temperature.filter(|heat| !(one && *heat == 1.0));
     // Anthropic's temperatures end at 1, and beside thinking there is no other.
-    let given = request.temperature.filter(|heat| !fixed && (!thinks || *heat == 1.0));
-    let heated = given.is_some();
-    write("temperature", request.temperature.map(Value::from), given.map(|heat| heat.clamp(0.0, 1.0).into()));
-    // From 4.1 on one of the two is taken.
-    let alone = !(heated && version >= Some((4, 1)));
-    let given = request.top_p.filter(|_| !fixed && alone);
+    let given = asked.filter(|heat| !fixed && (!thinks || *heat == 1.0));
+    write("temperature", asked.map(Value::from), given.map(|heat| heat.clamp(0.0, 1.0).into()));
+    let given = request.top_p.filter(|_| !(fixed || one && given.is_some()));
     let given = given.map(|top_p| if thinks { top_p.clamp(TOP_P_MIN, 1.0) } else { top_p });
     write("top_p", request.top_p.map(Value::from), given.map(Value::from));
     let given = request.top_k.filter(|_| !fixed && !thinks);
@@ -235,6 +235,8 @@ mod tests {
         let sampled = r#"{"max_tokens":9,"temperature":1.0,"top_k":3}"#;
         check(&request, "claude-sonnet-4-5", true, sampled, "temperature, top_p");
         check(&request, "claude-opus-4-7", true, r#"{"max_tokens":9}"#, "temperature, top_k, top_p");
+        let usual = Request { temperature: Some(1.0), top_k: None, ..request.clone() };
+        check(&usual, "claude-sonnet-4-5", true, r#"{"max_tokens":9,"top_p":0.5}"#, "");
         request.reasoning = Some(Reasoning { effort: None, budget: Some(2_000), shown: false });
         request.output_cap = Some(4_000);
         let thinks = r#"{"max_tokens":4000,"thinking":{"type":"enabled","budget_tokens":2000},"top_p":0.95}"#;

@@ -77,7 +77,7 @@ fn read_key(key: &str, value: &Value, request: &mut Request, losses: &mut Losses
 }
 
 fn odd(key: &str) -> Unfit {
-    Unfit::new(format!("{key} of another kind"))
+    Unfit::new(format!("{key} of an unknown kind"))
 }
 
 fn lose_others(value: &Value, known: &[&str], within: &str, losses: &mut Losses) {

@@ -126,7 +126,7 @@ impl StreamWriter {
         }
         match opened {
             Opened::Text | Opened::Refusal => {
-                self.start(&json!({"type": "text", "text": ""}), Open::Text, out)
+                self.start(&json!({"type": "text", "text": ""}), Open::Text, out);
             }
             Opened::Thought => self.open = Open::Unwritten,
             Opened::ToolCall(call) => self.on_call(call, out),
@@ -146,7 +146,7 @@ impl StreamWriter {
         }
         let id = answer::write_call_id(call, self.index, &self.scene);
         let block = json!({"type": "tool_use", "id": id, "name": call.name, "input": {}});
-        let free_text = answer::is_free_text(call, &self.scene);
+        let free_text = call.free_text;
         self.start(&block, Open::Call(if free_text { Input::Text } else { Input::Unknown }), out);
         if free_text {
             self.delta(&json!({"type": "input_json_delta", "partial_json": "{\"input\":\""}), out);

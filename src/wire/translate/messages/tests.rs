@@ -217,7 +217,7 @@ fn what_only_anthropic_has_is_named_or_refused() {
     let file = json!([{"type": "image", "source": {"type": "file", "file_id": "f"}}]);
     for (body, wanted) in [
         (json!({"container": "c"}), "container"),
-        (json!({"max_tokens": "5"}), "max_tokens of another kind"),
+        (json!({"max_tokens": "5"}), "max_tokens of an unknown kind"),
         (json!({"messages": [{"role": "tool", "content": ""}]}), "a message of an unknown role"),
         (json!({"messages": [{"role": "user", "content": file}]}), "image by file id"),
         (json!([]), "a body that is no JSON object"),
@@ -263,7 +263,7 @@ fn a_written_answer_has_objects_for_inputs_and_a_thought_for_a_seal() {
             {"type": "tool_use", "id": "toolu_s1_2", "name": "get", "input": {"input": "[1"}}],
         "stop_reason": "stop_sequence", "stop_sequence": "x",
         "usage": {"input_tokens": 1, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 4,
-            "output_tokens": 3}});
+            "output_tokens": 3, "output_tokens_details": {"thinking_tokens": 1}}});
     assert_eq!(body, wanted);
 }
 

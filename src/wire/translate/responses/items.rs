@@ -10,6 +10,10 @@ use super::super::tree::{list, text};
 use crate::dialect::Dialect;
 use serde_json::{Value, json};
 
+/// Stands between a namespace and a name. No dialect but this one has namespaces, so what lies in one has both in
+/// its name elsewhere; all letters of this are allowed in names everywhere.
+const NAMESPACE_END: &str = "__ns__";
+
 /// What an item of an output says; nothing, if only OpenAI's own tools did something.
 pub(super) fn parts_of(item: &Value) -> Vec<Part> {
     match text(item, "type") {
@@ -57,8 +61,14 @@ pub(super) fn call_of(item: &Value) -> ToolCall {
         Some(object @ Value::Object(_)) => object.to_string(),
         _ => String::new(),
     };
-    let (id, name) = (text(item, "call_id").to_owned(), text(item, "name").to_owned());
+    let (id, name) =
+        (text(item, "call_id").to_owned(), full_name(text(item, "namespace"), text(item, "name")));
     ToolCall { id, name, input, free_text, seal: None }
+}
+
+/// The name of a tool with its namespace. Codex puts the tools of each of its servers into one.
+pub(super) fn full_name(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}{NAMESPACE_END}{name}") }
 }
 
 /// Puts a part behind others. A signature over a call stands in an item of its own before it.
@@ -143,5 +153,14 @@ pub(super) fn call_item(id: &str, status: &str, call: &ToolCall, input: Input, s
         Input::Json => ("function_call", "arguments"),
         Input::Text | Input::Wrapped => ("custom_tool_call", "input"),
     };
-    json!({"id": id, "type": kind, "status": status, "call_id": call.id, "name": call.name, key: shown})
+    let mut item =
+        json!({"id": id, "type": kind, "status": status, "call_id": call.id, "name": call.name, key: shown});
+    if let Some((namespace, name)) = call.name.split_once(NAMESPACE_END)
+        && !namespace.is_empty()
+        && !name.is_empty()
+    {
+        item["name"] = json!(name);
+        item["namespace"] = json!(namespace);
+    }
+    item
 }

@@ -7,6 +7,7 @@ use super::super::hub::{Part, Reasoning, Request, Tool};
 use super::super::openai::{custom, format, function, number, odd, switch, tool_choice, whole, word};
 use super::super::tree::{is_off, list, text, tree};
 use super::super::{Losses, Unfit};
+use super::items;
 use super::request_input::input;
 use serde_json::Value;
 
@@ -52,7 +53,7 @@ fn held(request: &mut Request, key: &str, value: &Value, losses: &mut Losses) ->
         "stream" => request.stream = switch(key, value)?,
         "user" => request.user = value.as_str().map(str::to_owned),
         "safety_identifier" => {
-            request.user = request.user.take().or_else(|| value.as_str().map(str::to_owned))
+            request.user = request.user.take().or_else(|| value.as_str().map(str::to_owned));
         }
         "reasoning" => request.reasoning = reasoning(value),
         "text" => {
@@ -92,6 +93,13 @@ fn dropped(key: &str, value: &Value, losses: &mut Losses) {
 fn tools(value: &Value, losses: &mut Losses) -> Result<Vec<Tool>, Unfit> {
     let mut tools = Vec::new();
     for each in list(value) {
+        if text(each, "type") == "namespace" {
+            // As deep as JSON may be, though none is known that lies in another.
+            let inner = self::tools(&each["tools"], losses)?;
+            let name = |tool: &Tool| items::full_name(text(each, "name"), &tool.name);
+            tools.extend(inner.into_iter().map(|tool| Tool { name: name(&tool), ..tool }));
+            continue;
+        }
         match text(each, "type") {
             "function" => tools.push(function(each)?),
             "custom" => tools.push(custom(each, losses)?),

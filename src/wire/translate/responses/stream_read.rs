@@ -81,7 +81,7 @@ impl StreamReader {
             "response.output_item.added" => self.added(place, &event["item"], out),
             "response.output_item.done" => self.done(place, &event["item"], data.len(), out),
             "response.completed" | "response.incomplete" | "response.done" => {
-                self.complete(told, data.len(), out)
+                self.complete(told, data.len(), out);
             }
             _ => self.on_piece(kind, place, &event, out),
         }

@@ -27,7 +27,28 @@ struct Says {
     usage_asked: bool,
     /// Whether parts of one kind may follow one another in an answer.
     apart: bool,
+    pictures: bool,
+    /// Whether a call's input is kept as text, not as an object.
+    verbatim: bool,
+    /// Whether usage tells what was written to a cache.
+    written_told: bool,
 }
+
+/// What Anthropic's and Google's dialects have in common. Of requests, `native_tests` makes up their own.
+const NATIVE: Says = Says {
+    free_text: false,
+    seals: true,
+    sampling: false,
+    top_k: true,
+    refusals: false,
+    shown: true,
+    strict_said: false,
+    usage_asked: false,
+    apart: false,
+    pictures: true,
+    verbatim: false,
+    written_told: false,
+};
 
 fn says(dialect: Dialect) -> Says {
     match dialect {
@@ -41,7 +62,12 @@ fn says(dialect: Dialect) -> Says {
             strict_said: false,
             usage_asked: true,
             apart: false,
+            pictures: true,
+            verbatim: true,
+            written_told: true,
         },
+        Dialect::Messages => Says { apart: true, written_told: true, pictures: false, ..NATIVE },
+        Dialect::Gemini => NATIVE,
         _ => Says {
             free_text: true,
             seals: true,
@@ -52,6 +78,9 @@ fn says(dialect: Dialect) -> Says {
             strict_said: true,
             usage_asked: false,
             apart: true,
+            pictures: true,
+            verbatim: true,
+            written_told: true,
         },
     }
 }
@@ -82,7 +111,8 @@ fn user_part() -> impl Strategy<Value = Part> {
 }
 
 fn call(says: Says) -> impl Strategy<Value = ToolCall> {
-    let inputs = select(&["{}", "{\"b\":1,\"a\":[\"x\"]}", "{\"s\": \"\\u00e9 \"}"][..]);
+    let inputs = &["{}", "{\"b\":1,\"a\":[\"x\"]}", "{\"s\": \"\\u00e9 \"}"][..];
+    let inputs = select(if says.verbatim { inputs } else { &inputs[..2] });
     ("[a-zA-Z0-9]{6}", "[a-z_]{1,8}", inputs, text(), any::<bool>()).prop_map(
         move |(id, name, json, words, free)| {
             let free_text = says.free_text && free;
@@ -227,6 +257,11 @@ pub(super) fn answer(dialect: Dialect) -> impl Strategy<Value = Answer> {
         let (thought, mut texts, refusal, picture, calls) = parts;
         texts.truncate(if says.apart { 3 } else { 1 });
         let refusal = refusal.filter(|_| says.refusals);
+        let picture = picture.filter(|_| says.pictures);
+        let usage = usage.map(|spent: Spent| Spent {
+            cache_written: if says.written_told { spent.cache_written } else { 0 },
+            ..spent
+        });
         let stop = match stop {
             0 => Stop::Length,
             1 if refusal.is_none() && calls.is_empty() => Stop::Refused,
