@@ -148,8 +148,10 @@ pub(super) fn write_thought(thought: &Thought) -> Option<Value> {
 pub(in super::super) fn write_answer(answer: &Answer, scene: &Scene) -> Vec<u8> {
     let mut content = Vec::new();
     let mut parts = answer.parts.as_slice();
-    // As in a stream: a seal of others that nothing follows is dropped.
-    while let [before @ .., Part::Thought(Thought { text, seal: Some(seal) })] = parts
+    let said = parts.iter().any(|part| matches!(part, Part::Text(_) | Part::Refusal(_)));
+    // As in a stream: a seal of others behind a text that nothing follows is dropped.
+    while said
+        && let [before @ .., Part::Thought(Thought { text, seal: Some(seal) })] = parts
         && text.is_empty()
         && seal.by != Dialect::Messages
     {

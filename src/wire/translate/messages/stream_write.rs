@@ -35,8 +35,10 @@ pub struct StreamWriter {
     usage: Option<Spent>,
     /// The place of the next block.
     index: usize,
-    /// Another dialect's seal over nothing that can be seen, until a block follows. At the end it is dropped: clients
-    /// take the last block for the answer, and no provider insists on a seal over a text.
+    /// Whether there was a text.
+    said: bool,
+    /// Another dialect's seal behind a text, over nothing that can be seen, until a block follows. At the end it is
+    /// dropped: clients take the last block for the answer, and no provider insists on a seal over a text.
     held: Option<Seal>,
     open: Open,
 }
@@ -71,6 +73,7 @@ impl StreamWriter {
             ended: false,
             usage: None,
             index: 0,
+            said: false,
             held: None,
             open: Open::Nothing,
         }
@@ -188,7 +191,7 @@ impl StreamWriter {
 
     fn on_sealed(&mut self, seal: &Seal, out: &mut Vec<u8>) {
         match self.open {
-            Open::Unwritten if seal.by != Dialect::Messages => self.held = Some(seal.clone()),
+            Open::Unwritten if self.said && seal.by != Dialect::Messages => self.held = Some(seal.clone()),
             _ => self.write_seal(seal, out),
         }
     }
@@ -212,6 +215,7 @@ impl StreamWriter {
     }
 
     fn start(&mut self, block: &Value, open: Open, out: &mut Vec<u8>) {
+        self.said |= open == Open::Text;
         self.open = open;
         let data = json!({"type": "content_block_start", "index": self.index, "content_block": block});
         put("content_block_start", &data, out);
