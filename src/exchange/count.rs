@@ -66,9 +66,10 @@ impl Gateway {
         let Some(upstream) = live.upstream(&target.provider) else { return Ok(None) };
         let model = target.model.as_str();
         let path = match count_path(dialect) {
-            Some(tail) => format!("{}{tail}", spoken.path_of(model, false)),
-            None => spoken.path_of(model, false).replace(dialect.verb(false), "countTokens"),
+            Some(tail) => Some(format!("{}{tail}", spoken.path_of(model, false))),
+            None => spoken.path_with_verb(model, "countTokens"),
         };
+        let Some(path) = path else { return Ok(None) };
         let query = query_for_provider(request.query.as_deref());
         let changes = Changes { model: Some(model), include_usage: false };
         let sent = UpstreamRequest {
