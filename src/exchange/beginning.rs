@@ -237,6 +237,9 @@ impl Listener {
                 if seen == Seen::Error {
                     return Err(self.failed_in_stream(&frame));
                 }
+                if self.scene.is_some() && matches!(frame, Frame::Oversized(_)) {
+                    return Err(unreadable());
+                }
                 let says_something = has_data(&frame);
                 read.push((frame, seen));
                 if says_something || held > NOISE_MAX {
@@ -347,7 +350,7 @@ pub(super) fn is_success_or_clients_fault(status: StatusCode) -> bool {
     status.is_success() || matches!(status.as_u16(), 400 | 413 | 422)
 }
 
-fn is_kind(headers: &HeaderMap, kind: &str) -> bool {
+pub(super) fn is_kind(headers: &HeaderMap, kind: &str) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with(kind))
 }
