@@ -180,7 +180,8 @@ impl StreamReader {
 
     /// A piece of a call.
     fn call(&mut self, index: Option<u64>, id: &str, inner: &Value, free_text: bool, out: &mut Vec<Event>) {
-        let Some(at) = self.place(index, id, free_text, out) else { return };
+        let named = !text(inner, "name").is_empty();
+        let Some(at) = self.place(index, id, named, free_text, out) else { return };
         let Held::Call { call, .. } = &mut self.held[at] else { return };
         if call.name.is_empty() {
             text(inner, "name").clone_into(&mut call.name);
@@ -218,12 +219,15 @@ impl StreamReader {
         &mut self,
         index: Option<u64>,
         id: &str,
+        named: bool,
         free_text: bool,
         out: &mut Vec<Event>,
     ) -> Option<usize> {
         let same = |held: &Held| match held {
             Held::Call { index: known, call } => {
-                (*known == index || index.is_none()) && (id.is_empty() || call.id == id || call.id.is_empty())
+                let same_id = id.is_empty() || call.id == id || call.id.is_empty();
+                // Older vLLM makes up another identifier for every piece; only the first has a name.
+                (*known == index || index.is_none()) && (same_id || !named && index.is_some())
             }
             Held::Part(_) => false,
         };

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// Stands for a signature on a call that no Gemini made. From Gemini 3 on the first call of a turn is refused without
 /// one, and Google documents this word for calls that come from elsewhere
 /// (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
-pub(super) const UNSIGNED: &str = "skip_thought_signature_validator";
+pub(in super::super) const UNSIGNED: &str = "skip_thought_signature_validator";
 /// The longest name of a function.
 const NAME_MAX: usize = 128;
 /// What the user says where the conversation begins with the model, or is empty: Google refuses a call that nobody's

@@ -149,6 +149,8 @@ pub(in super::super) fn write_answer(answer: &Answer, scene: &Scene) -> Vec<u8> 
     let mut content = Vec::new();
     for part in &answer.parts {
         match part {
+            // Anthropic refuses blanks when a client brings them back.
+            Part::Text(text) | Part::Refusal(text) if text.trim().is_empty() => {}
             Part::Text(text) | Part::Refusal(text) => content.push(json!({"type": "text", "text": text})),
             Part::Thought(thought) => content.extend(write_thought(thought)),
             Part::ToolCall(call) => {
