@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// The body without what other dialects' providers have sealed; `model` is the one that shall read it.
 pub fn without_foreign_seals(dialect: Dialect, model: &str, body: Bytes) -> Bytes {
-    if !may_hold_one(dialect, &body) {
+    if !may_hold_one(dialect, model, &body) {
         return body;
     }
     let Some(mut request) = tree::tree(&body) else { return body };
@@ -26,14 +26,14 @@ pub fn without_foreign_seals(dialect: Dialect, model: &str, body: Bytes) -> Byte
 }
 
 /// A look that costs little, because nearly no request holds one.
-fn may_hold_one(dialect: Dialect, body: &[u8]) -> bool {
+fn may_hold_one(dialect: Dialect, model: &str, body: &[u8]) -> bool {
     let has = |text: &str| memmem::find(body, text.as_bytes()).is_some();
     match dialect {
         // OpenAI's calls, and those whose names are made up here, begin so; Anthropic's do not.
         Dialect::Messages => has("\"tidegate:") || has("\"call_") || has_empty_signature(body),
         Dialect::Responses => has("\"tidegate:"),
         // The mark in base64; nine bytes make twelve letters, whatever follows.
-        Dialect::Gemini => has("\"dGlkZWdhdGU6"),
+        Dialect::Gemini => has("\"dGlkZWdhdGU6") || !gemini::signs(model) && has(gemini::UNSIGNED),
         _ => false,
     }
 }
@@ -107,7 +107,8 @@ fn in_gemini(request: &mut Value, model: &str) -> bool {
             let Some(keys) = part.as_object_mut() else { return true };
             for key in ["thoughtSignature", "thought_signature"] {
                 let sealed = keys.get(key).and_then(Value::as_str).unwrap_or_default();
-                if !seal::is_foreign(Dialect::Gemini, sealed) {
+                let unsigned = sealed == gemini::UNSIGNED && !gemini::signs(model);
+                if !unsigned && !seal::is_foreign(Dialect::Gemini, sealed) {
                     continue;
                 }
                 changed = true;
@@ -215,6 +216,11 @@ mod tests {
                 {"functionCall": call, "thoughtSignature": "b3du"}]}]})
         };
         check(Dialect::Gemini, "gemini-2.5-pro", &body, &wanted(json!({"functionCall": call})));
+        let older =
+            json!({"contents": [{"parts": [{"functionCall": call, "thoughtSignature": gemini::UNSIGNED}]}]});
+        check(Dialect::Gemini, "gemini-3-pro", &older, &older);
+        let bare = json!({"contents": [{"parts": [{"functionCall": call}]}]});
+        check(Dialect::Gemini, "gemini-2.5-pro", &older, &bare);
         let skipped = json!({"functionCall": call, "thoughtSignature": gemini::UNSIGNED});
         check(Dialect::Gemini, "gemini-3-pro", &body, &wanted(skipped));
     }

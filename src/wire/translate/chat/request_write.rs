@@ -10,6 +10,8 @@ use super::super::tree::bytes;
 use super::super::{Losses, Unfit};
 use serde_json::{Map, Value, json};
 
+/// The most texts that end an answer which OpenAI takes.
+const STOPS_MAX: usize = 4;
 /// The longest identifier of a call that OpenAI takes here.
 const ID_MAX: usize = 40;
 
@@ -45,10 +47,10 @@ pub(in super::super) fn write_request(
         put("top_k", request.top_k.map(Value::from));
     }
     put("seed", request.seed.map(Value::from));
-    if thinks(model) && !request.stop.is_empty() {
+    let stop = &request.stop[..request.stop.len().min(if thinks(model) { 0 } else { STOPS_MAX })];
+    put("stop", (!stop.is_empty()).then(|| json!(stop)));
+    if stop.len() < request.stop.len() {
         losses.add("stop");
-    } else {
-        put("stop", (!request.stop.is_empty()).then(|| json!(request.stop)));
     }
     put("response_format", format(&request.format));
     let effort = request.reasoning.as_ref().and_then(|reasoning| effort(reasoning, model, losses));

@@ -27,6 +27,8 @@ pub struct StreamReader {
     /// Bytes of `held`.
     held_bytes: usize,
     calls: usize,
+    /// Where calls stand in `held`.
+    places: Vec<usize>,
     refuses: bool,
     reason: Option<String>,
     usage: Option<Spent>,
@@ -231,8 +233,8 @@ impl StreamReader {
             }
             Held::Part(_) => false,
         };
-        if let Some(at) = self.held.iter().rposition(same) {
-            return Some(at);
+        if let Some(at) = self.places.iter().rev().find(|at| self.held.get(**at).is_some_and(same)) {
+            return Some(*at);
         }
         if self.calls == CALLS_MAX {
             self.fail(failure("the provider's answer calls too many tools"), out);
@@ -243,6 +245,7 @@ impl StreamReader {
         self.held_bytes += id.len() + HELD_EXTRA;
         let id = if id.is_empty() { call_id(&self.id, self.calls) } else { id.to_owned() };
         self.calls += 1;
+        self.places.push(self.held.len());
         self.held.push(Held::Call { index, call: ToolCall { id, free_text, ..ToolCall::default() } });
         Some(self.held.len() - 1)
     }
@@ -263,6 +266,7 @@ impl StreamReader {
                 Held::Call { call, .. } => Part::ToolCall(call),
             }));
         }
+        self.places.clear();
         self.held_bytes = 0;
     }
 
