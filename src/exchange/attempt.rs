@@ -18,7 +18,7 @@ use crate::upstream::{
     Forwardable, RequestBody, Spoken, UpstreamRequest, forwardable, forwardable_translated,
     query_for_provider,
 };
-use crate::wire::translate::{Losses, Scene};
+use crate::wire::translate::{Losses, Scene, without_foreign_seals};
 use crate::wire::{Call, Changes, Framing, patch};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{HeaderName, Method};
@@ -126,7 +126,7 @@ async fn outgoing(
     }
 }
 
-/// The client's own bytes, but for what must be changed.
+/// The client's own bytes, but for what must be changed, and what only other providers can read.
 fn same(gateway: &Gateway, sendable: &Sendable<'_>, target: &TargetId, spoken: &Spoken) -> Outgoing {
     let Sendable { request, call, .. } = sendable;
     let changes = Changes {
@@ -137,13 +137,15 @@ fn same(gateway: &Gateway, sendable: &Sendable<'_>, target: &TargetId, spoken: &
     let query = query_for_provider(request.query.as_deref());
     let mut headers = forwardable(&request.headers, &gateway.hop);
     name_version(&mut headers, call.dialect);
+    let body = patch(&request.body, call, &changes);
+    let body = without_foreign_seals(call.dialect, target.model.as_str(), body);
     Outgoing {
         request: UpstreamRequest {
             method: Method::POST,
             path_and_query: path_and_query(&path, query.as_deref()),
             auth: spoken.auth,
             headers,
-            body: RequestBody::Whole(patch(&request.body, call, &changes)),
+            body: RequestBody::Whole(body),
         },
         listener: Listener {
             spoken: call.dialect,

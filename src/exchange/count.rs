@@ -10,6 +10,7 @@ use super::ways::{Way, way};
 use super::{Answer, AnswerBody, Fault, Gateway, Request, router};
 use crate::dialect::Dialect;
 use crate::upstream::{Reply, RequestBody, UpstreamRequest, for_client, forwardable, query_for_provider};
+use crate::wire::translate::without_foreign_seals;
 use crate::wire::{Call, Changes, count_path, patch};
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -84,7 +85,11 @@ impl Gateway {
             path_and_query: path_and_query(&path, query.as_deref()),
             auth: spoken.auth,
             headers,
-            body: RequestBody::Whole(patch(&request.body, call, &changes)),
+            body: RequestBody::Whole(without_foreign_seals(
+                dialect,
+                model,
+                patch(&request.body, call, &changes),
+            )),
         };
         let now = self.clock.now();
         if self.health.well(std::slice::from_ref(target), now).is_err() {

@@ -48,14 +48,14 @@ fn written_by_delta(delta: &str) -> usize {
     bytes += function_call.map_or(0, written_by_function);
     if let Some(calls) = tool_calls {
         json::elements(calls, |call| {
-            let [function] = json::pick_any(call, ["function"]);
-            bytes += function.map_or(0, written_by_function);
+            let [function, custom] = json::pick_any(call, ["function", "custom"]);
+            bytes += function.or(custom).map_or(0, written_by_function);
         });
     }
     bytes
 }
 
 fn written_by_function(function: &str) -> usize {
-    let [name, arguments] = json::pick_any(function, ["name", "arguments"]);
-    length(name) + length(arguments)
+    let [name, arguments, input] = json::pick_any(function, ["name", "arguments", "input"]);
+    length(name) + length(arguments) + length(input)
 }

@@ -26,6 +26,7 @@ fn every_kind_of_text_counts() {
         (r#"{"tool_calls":[{"index":0,"function":{"name":"abcd","arguments":""}}]}"#, 1),
         (r#"{"tool_calls":[{"function":{"arguments":"{\"a\":1"}},{"function":{"arguments":"12"}}]}"#, 2),
         (r#"{"function_call":{"arguments":"12345"}}"#, 2),
+        (r#"{"tool_calls":[{"index":0,"custom":{"name":"abcd","input":"12345"}}]}"#, 3),
         (r#"{"content":[{"type":"text","text":"abc"}]}"#, 8),
     ] {
         check(Dialect::Chat, &delta(text), Seen::Content, output);

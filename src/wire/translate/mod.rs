@@ -6,6 +6,7 @@
 
 mod chat;
 mod gemini;
+mod homecoming;
 mod hub;
 mod inputs;
 mod losses;
@@ -13,6 +14,7 @@ mod messages;
 #[cfg(test)]
 mod native_tests;
 mod openai;
+mod openai_rules;
 mod responses;
 mod seal;
 mod stream;
@@ -21,6 +23,7 @@ mod tests;
 mod tree;
 mod turns;
 
+pub use homecoming::without_foreign_seals;
 pub use hub::{
     Answer, Event, Format, Media, Opened, Part, Reasoning, Request, Role, Seal, Spent, Stop, Thought, Tool,
     ToolCall, ToolChoice, Turn,

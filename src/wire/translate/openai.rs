@@ -2,7 +2,7 @@
 //!
 //! Refuses to know either's messages. Invariant: whatever one of them takes in two forms is read in one place.
 
-use super::hub::{Event, Format, Media, Part, Reasoning, Spent, Tool, ToolCall, ToolChoice};
+use super::hub::{Event, Format, Media, Part, Spent, Tool, ToolCall, ToolChoice};
 use super::tree::{count, is_off, list, text};
 use super::{Losses, Scene, Unfit};
 use crate::wire::ProviderError;
@@ -13,13 +13,6 @@ use serde_json::{Map, Value, json};
 pub(super) const CALLS_MAX: usize = 128;
 /// The most bytes of an answer that are held back. The longest answers of models have about one MiB.
 pub(super) const HELD_MAX: usize = 16 << 20;
-/// The longest name of a user that OpenAI takes, in characters. Other vendors take 128.
-const USER_MAX: usize = 64;
-/// The largest budget, in tokens, that counts as little thought, and as middling. Anthropic's advice to begin
-/// with, and half of the usual most.
-const LITTLE: u64 = 4_096;
-const MIDDLING: u64 = 16_384;
-
 /// A key has a value that its dialect does not know.
 pub(super) fn odd(key: &str) -> Unfit {
     Unfit::new(format!("{key} of an unknown kind"))
@@ -66,17 +59,6 @@ pub(super) fn url(media: &Media) -> String {
         Media::Inline { kind, data } => format!("data:{kind};base64,{data}"),
         Media::Url(url) => url.clone(),
     }
-}
-
-/// The client's user, if OpenAI takes the name. Claude Code's is an object of three identifiers, and OpenAI would refuse
-/// the whole request for it.
-pub(super) fn user(name: Option<&str>, losses: &mut Losses) -> Option<Value> {
-    let name = name?;
-    if name.chars().count() > USER_MAX {
-        losses.add("user");
-        return None;
-    }
-    Some(Value::from(name))
 }
 
 /// A picture. How closely it is to be looked at gets lost.
@@ -189,48 +171,6 @@ pub(super) fn schema_keys(name: Option<&str>, schema: &Value, strict: Option<boo
     keys
 }
 
-/// The name of a model without the vendor before it.
-fn plain_name(model: &str) -> &str {
-    model.rsplit('/').next().unwrap_or(model)
-}
-
-/// Whether a model is OpenAI's own, by its name; `gpt-oss` is served by anybody.
-pub(super) fn is_openai(model: &str) -> bool {
-    let version = |name: &str| name.starts_with(|c: char| c.is_ascii_digit());
-    let name = plain_name(model);
-    ["gpt-", "o", "chatgpt-"].iter().any(|family| name.strip_prefix(family).is_some_and(version))
-}
-
-/// Whether a model is one of OpenAI's that think, and so take `max_completion_tokens` alone.
-pub(super) fn thinks(model: &str) -> bool {
-    let name = plain_name(model);
-    let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
-    is_openai(model)
-        && match name.strip_prefix("gpt-") {
-            Some(rest) => digits(rest).parse::<u32>().is_ok_and(|version| version >= 5),
-            None => name.starts_with('o'),
-        }
-}
-
-/// How much to think, in words. A budget becomes words only for models that are known to think: others refuse
-/// to be told.
-pub(super) fn effort(reasoning: &Reasoning, model: &str, losses: &mut Losses) -> Option<String> {
-    if reasoning.effort.is_some() {
-        return reasoning.effort.clone();
-    }
-    let budget = reasoning.budget?;
-    if !thinks(model) {
-        losses.add("reasoning.budget");
-        return None;
-    }
-    let words = match budget {
-        budget if budget <= LITTLE => "low",
-        budget if budget <= MIDDLING => "medium",
-        _ => "high",
-    };
-    Some(words.to_owned())
-}
-
 /// The texts among parts, joined.
 pub(super) fn joined(parts: &[Part], between: &str) -> String {
     let texts = parts.iter().filter_map(|part| match part {
@@ -329,22 +269,6 @@ pub(super) fn texts(value: Option<&Value>) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_models_name_tells_what_it_takes() {
-        for (model, openai, thinking) in [
-            ("gpt-4o", true, false),
-            ("gpt-5.1-codex", true, true),
-            ("openai/gpt-10", true, true),
-            ("o3-mini", true, true),
-            ("gpt-oss-120b", false, false),
-            ("olmo-2", false, false),
-            ("llama-3.3-70b", false, false),
-            ("", false, false),
-        ] {
-            assert_eq!((is_openai(model), thinks(model)), (openai, thinking), "{model}");
-        }
-    }
 
     #[test]
     fn usage_is_read_in_every_vendors_words() {

@@ -39,6 +39,15 @@ pub(super) fn unwrapped(by: Dialect, data: &str) -> Seal {
     foreign(marked).unwrap_or_else(|| Seal { by, data: data.to_owned(), redacted: false })
 }
 
+/// What stands where a dialect has a seal and a thought has none, so that it is known when it comes back: its own
+/// provider has not made it.
+pub(super) const UNSEALED: &str = "tidegate:chat:";
+
+/// Whether a text in a dialect is another dialect's seal.
+pub(super) fn is_foreign(by: Dialect, data: &str) -> bool {
+    unwrapped(by, data).by != by
+}
+
 fn foreign(marked: &str) -> Option<Seal> {
     let (name, data) = marked.strip_prefix(MARK)?.split_once(':')?;
     let by = Dialect::CONVERSATIONS.into_iter().find(|dialect| dialect.name() == name)?;

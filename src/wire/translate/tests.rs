@@ -3,6 +3,7 @@
 mod edges;
 mod hostile;
 mod made_up;
+mod refused;
 
 use super::*;
 use crate::wire::{Frame, SseDecoder};

@@ -4,10 +4,16 @@
 //! behind the turn that called them, and no keys that only OpenAI knows. Invariant: what is not written is named.
 
 use super::super::hub::{Format, Media, Part, Request, Role, Tool, ToolCall, ToolChoice, Turn};
-use super::super::openai::{effort, is_openai, joined, schema_keys, thinks, url, user, word, wrapped_input};
+use super::super::openai::{joined, schema_keys, url, word, wrapped_input};
+use super::super::openai_rules::{self as rules, effort, is_openai, thinks};
 use super::super::tree::bytes;
 use super::super::{Losses, Unfit};
 use serde_json::{Map, Value, json};
+
+/// The most texts that end an answer which OpenAI takes.
+const STOPS_MAX: usize = 4;
+/// The longest identifier of a call that OpenAI takes here.
+const ID_MAX: usize = 40;
 
 /// Writes a request for a model.
 pub(in super::super) fn write_request(
@@ -15,9 +21,12 @@ pub(in super::super) fn write_request(
     model: &str,
     losses: &mut Losses,
 ) -> Result<Vec<u8>, Unfit> {
+    if request.tools.iter().any(|tool| !rules::takes_name(&tool.name, model)) {
+        return Err(Unfit::new("a tool's name"));
+    }
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(model));
-    body.insert("messages".to_owned(), Value::Array(messages(request, losses)?));
+    body.insert("messages".to_owned(), Value::Array(messages(request, model, losses)?));
     let mut put = |key: &str, value: Option<Value>| {
         body.extend(value.map(|value| (key.to_owned(), value)));
     };
@@ -28,22 +37,25 @@ pub(in super::super) fn write_request(
     }
     let cap = if thinks(model) { "max_completion_tokens" } else { "max_tokens" };
     put(cap, request.output_cap.map(Value::from));
-    put("temperature", request.temperature.map(Value::from));
-    put("top_p", request.top_p.map(Value::from));
+    for (key, asked) in rules::sampling(request, model, losses) {
+        put(key, asked.map(Value::from));
+    }
     if is_openai(model) && request.top_k.is_some() {
         // OpenAI refuses keys that it does not know.
         losses.add("top_k");
     } else {
         put("top_k", request.top_k.map(Value::from));
     }
-    put("frequency_penalty", request.frequency_penalty.map(Value::from));
-    put("presence_penalty", request.presence_penalty.map(Value::from));
     put("seed", request.seed.map(Value::from));
-    put("stop", (!request.stop.is_empty()).then(|| json!(request.stop)));
+    let stop = &request.stop[..request.stop.len().min(if thinks(model) { 0 } else { STOPS_MAX })];
+    put("stop", (!stop.is_empty()).then(|| json!(stop)));
+    if stop.len() < request.stop.len() {
+        losses.add("stop");
+    }
     put("response_format", format(&request.format));
     let effort = request.reasoning.as_ref().and_then(|reasoning| effort(reasoning, model, losses));
     put("reasoning_effort", effort.map(Value::from));
-    put("user", user(request.user.as_deref(), losses));
+    put("user", rules::user(request, losses));
     if request.stream {
         put("stream", Some(json!(true)));
         // Whether or not the client wants to know: what a call cost is what the budgets live on.
@@ -52,11 +64,18 @@ pub(in super::super) fn write_request(
     Ok(bytes(&Value::Object(body)))
 }
 
-fn messages(request: &Request, losses: &mut Losses) -> Result<Vec<Value>, Unfit> {
+fn messages(request: &Request, model: &str, losses: &mut Losses) -> Result<Vec<Value>, Unfit> {
     let mut messages = Vec::new();
-    if !request.system.is_empty() {
-        messages.push(json!({"role": "system", "content": words(&request.system, "\n\n", losses)}));
+    let said = request.system.iter().chain(request.turns.iter().flat_map(|turn| &turn.parts));
+    let mut system = words(&request.system, "\n\n", losses);
+    if let Some(more) = rules::unsaid_json(request, said) {
+        system = if system.is_empty() { more.to_owned() } else { format!("{system}\n\n{more}") };
     }
+    if !(system.is_empty() && request.system.is_empty()) {
+        messages.push(json!({"role": "system", "content": system}));
+    }
+    // Nothing may stand between calls and their results.
+    let (mut called, mut late) = (false, Vec::new());
     // Turns that follow one another are taken together: all results come before what else a person says, and
     // calls that were read as several turns are one message, or their results would not follow them directly.
     let mut turns = &request.turns[..];
@@ -71,13 +90,23 @@ fn messages(request: &Request, losses: &mut Losses) -> Result<Vec<Value>, Unfit>
         let (now, later) = turns.split_at(run);
         turns = later;
         match first.role {
-            Role::User => said_to(now, &mut messages, losses)?,
-            Role::Assistant => messages.extend(said_by(now, messages.len(), losses)),
+            Role::User => {
+                said_to(now, model, &mut messages, losses)?;
+                messages.append(&mut late);
+                called = false;
+            }
+            Role::Assistant => {
+                messages.append(&mut late);
+                messages.extend(said_by(now, model, messages.len(), losses));
+                called = now.iter().any(calls);
+            }
             Role::System => {
-                messages.push(json!({"role": "system", "content": words(&first.parts, "\n\n", losses)}));
+                let message = json!({"role": "system", "content": words(&first.parts, "\n\n", losses)});
+                if called { late.push(message) } else { messages.push(message) }
             }
         }
     }
+    messages.append(&mut late);
     Ok(messages)
 }
 
@@ -91,7 +120,7 @@ fn words(parts: &[Part], between: &str, losses: &mut Losses) -> String {
 
 /// Turns of a person or of tools. Only texts fit into the message of a tool, so its pictures follow in one of
 /// the user.
-fn said_to(turns: &[Turn], messages: &mut Vec<Value>, losses: &mut Losses) -> Result<(), Unfit> {
+fn said_to(turns: &[Turn], model: &str, messages: &mut Vec<Value>, losses: &mut Losses) -> Result<(), Unfit> {
     let mut shown = Vec::new();
     for part in turns.iter().flat_map(|turn| &turn.parts) {
         let Part::ToolResult { id, parts, is_error, .. } = part else { continue };
@@ -108,6 +137,7 @@ fn said_to(turns: &[Turn], messages: &mut Vec<Value>, losses: &mut Losses) -> Re
                 }
             }
         }
+        let id = rules::call_id(id, ID_MAX, model);
         messages.push(json!({"role": "tool", "tool_call_id": id, "content": said}));
     }
     for turn in turns {
@@ -156,7 +186,7 @@ fn content_part(part: &Part, losses: &mut Losses) -> Result<Option<Value>, Unfit
 }
 
 /// Turns of the model as one message, unless it only thought. `place` makes up identifiers of calls that have none.
-fn said_by(turns: &[Turn], place: usize, losses: &mut Losses) -> Option<Value> {
+fn said_by(turns: &[Turn], model: &str, place: usize, losses: &mut Losses) -> Option<Value> {
     let mut calls = Vec::new();
     let mut said = String::new();
     let mut refusal = String::new();
@@ -164,7 +194,9 @@ fn said_by(turns: &[Turn], place: usize, losses: &mut Losses) -> Option<Value> {
         match part {
             Part::Text(text) => said.push_str(text),
             Part::Refusal(text) => refusal.push_str(text),
-            Part::ToolCall(call) => calls.push(tool_call(call, || format!("call_{place}_{}", calls.len()))),
+            Part::ToolCall(call) => {
+                calls.push(tool_call(call, model, || format!("call_{place}_{}", calls.len())));
+            }
             // Those who send them back to most clones are refused, or pay for them without use.
             Part::Thought(_) => losses.add("thinking"),
             Part::CacheMark | Part::ToolResult { .. } => {}
@@ -186,8 +218,9 @@ fn said_by(turns: &[Turn], place: usize, losses: &mut Losses) -> Option<Value> {
 }
 
 /// A call. Free text goes as the one text of a function, for clones know no other tools.
-fn tool_call(call: &ToolCall, made_up: impl Fn() -> String) -> Value {
+fn tool_call(call: &ToolCall, model: &str, made_up: impl Fn() -> String) -> Value {
     let id = if call.id.is_empty() { made_up() } else { call.id.clone() };
+    let id = rules::call_id(&id, ID_MAX, model);
     let input = match (call.free_text, call.input.trim()) {
         (true, _) => wrapped_input(&call.input),
         (false, "") => "{}".to_owned(),
@@ -201,9 +234,7 @@ fn tool(tool: &Tool) -> Value {
     if let Some(description) = &tool.description {
         function["description"] = json!(description);
     }
-    function["parameters"] = tool.schema.clone().unwrap_or_else(
-        || json!({"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}),
-    );
+    function["parameters"] = rules::parameters(tool.schema.as_ref());
     if let Some(strict) = tool.strict {
         function["strict"] = json!(strict);
     }

@@ -27,6 +27,8 @@ pub struct StreamReader {
     /// Bytes of `held`.
     held_bytes: usize,
     calls: usize,
+    /// Where calls stand in `held`.
+    places: Vec<usize>,
     refuses: bool,
     reason: Option<String>,
     usage: Option<Spent>,
@@ -180,7 +182,8 @@ impl StreamReader {
 
     /// A piece of a call.
     fn call(&mut self, index: Option<u64>, id: &str, inner: &Value, free_text: bool, out: &mut Vec<Event>) {
-        let Some(at) = self.place(index, id, free_text, out) else { return };
+        let named = !text(inner, "name").is_empty();
+        let Some(at) = self.place(index, id, named, free_text, out) else { return };
         let Held::Call { call, .. } = &mut self.held[at] else { return };
         if call.name.is_empty() {
             text(inner, "name").clone_into(&mut call.name);
@@ -218,17 +221,20 @@ impl StreamReader {
         &mut self,
         index: Option<u64>,
         id: &str,
+        named: bool,
         free_text: bool,
         out: &mut Vec<Event>,
     ) -> Option<usize> {
         let same = |held: &Held| match held {
             Held::Call { index: known, call } => {
-                (*known == index || index.is_none()) && (id.is_empty() || call.id == id || call.id.is_empty())
+                let same_id = id.is_empty() || call.id == id || call.id.is_empty();
+                // Older vLLM makes up another identifier for every piece; only the first has a name.
+                (*known == index || index.is_none()) && (same_id || !named && index.is_some())
             }
             Held::Part(_) => false,
         };
-        if let Some(at) = self.held.iter().rposition(same) {
-            return Some(at);
+        if let Some(at) = self.places.iter().rev().find(|at| self.held.get(**at).is_some_and(same)) {
+            return Some(*at);
         }
         if self.calls == CALLS_MAX {
             self.fail(failure("the provider's answer calls too many tools"), out);
@@ -239,6 +245,7 @@ impl StreamReader {
         self.held_bytes += id.len() + HELD_EXTRA;
         let id = if id.is_empty() { call_id(&self.id, self.calls) } else { id.to_owned() };
         self.calls += 1;
+        self.places.push(self.held.len());
         self.held.push(Held::Call { index, call: ToolCall { id, free_text, ..ToolCall::default() } });
         Some(self.held.len() - 1)
     }
@@ -259,6 +266,7 @@ impl StreamReader {
                 Held::Call { call, .. } => Part::ToolCall(call),
             }));
         }
+        self.places.clear();
         self.held_bytes = 0;
     }
 

@@ -5,6 +5,7 @@
 
 use super::super::hub::{Answer, Part, Spent, Stop};
 use super::super::{Scene, Unreadable, seal, tree};
+use super::request_write::UNSIGNED;
 use super::{keys, parts};
 use crate::dialect::Dialect;
 use serde_json::{Value, json};
@@ -154,9 +155,9 @@ pub(super) fn write_part(part: &Part) -> Option<Value> {
         }
         Part::ToolCall(call) => {
             let mut written = parts::write_call(&call.id, &call.name, &call.input, call.free_text);
-            if let Some(seal) = &call.seal {
-                written["thoughtSignature"] = seal::wrapped(seal, Dialect::Gemini).into();
-            }
+            // Newer Geminis refuse a call without one when the client brings it back.
+            let sealed = call.seal.as_ref().map(|seal| seal::wrapped(seal, Dialect::Gemini));
+            written["thoughtSignature"] = sealed.as_deref().unwrap_or(UNSIGNED).into();
             Some(written)
         }
         // Bytes always can be written; an address that says nothing of its kind cannot.

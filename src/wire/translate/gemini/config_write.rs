@@ -24,8 +24,8 @@ fn version(model: &str) -> Option<(u32, u32)> {
 }
 
 /// Whether a model refuses a turn whose first call bears no signature.
-pub(super) fn signs(model: &str) -> bool {
-    version(model) >= Some((3, 0))
+pub(in super::super) fn signs(model: &str) -> bool {
+    model.contains("gemini") && version(model).is_none_or(|version| version >= (3, 0))
 }
 
 /// Writes settings.
@@ -38,8 +38,17 @@ pub(super) fn write_config(request: &Request, model: &str, losses: &mut Losses) 
     put("temperature", request.temperature.map(Value::from));
     put("topP", request.top_p.map(Value::from));
     put("topK", request.top_k.map(Value::from));
-    put("presencePenalty", request.presence_penalty.map(Value::from));
-    put("frequencyPenalty", request.frequency_penalty.map(Value::from));
+    // From 2.5 on penalties are refused.
+    let penalties = version(model).is_some_and(|version| version < (2, 5));
+    for (key, name, asked) in [
+        ("presencePenalty", "presence_penalty", request.presence_penalty),
+        ("frequencyPenalty", "frequency_penalty", request.frequency_penalty),
+    ] {
+        put(key, asked.filter(|_| penalties).map(Value::from));
+        if !penalties && asked.is_some_and(|penalty| penalty != 0.0) {
+            losses.add(name);
+        }
+    }
     // Google's seeds have 32 bits.
     let seed = request.seed.filter(|seed| i32::try_from(*seed).is_ok());
     put("seed", seed.map(Value::from));

@@ -20,7 +20,8 @@ mod stream_write;
 mod tests;
 
 pub(super) use answer::{read_answer, write_answer};
+pub(super) use config_write::signs;
 pub(super) use request_read::read_request;
-pub(super) use request_write::write_request;
+pub(super) use request_write::{UNSIGNED, write_request};
 pub(super) use stream_read::StreamReader;
 pub(super) use stream_write::StreamWriter;

@@ -8,15 +8,18 @@ use super::super::{Losses, Unfit, inputs, seal, tree};
 use super::keys;
 use crate::dialect::Dialect;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Calls that have had no response yet, by name: Google pairs by name and order where there are no ids.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     /// Calls so far; makes up ids.
     count: usize,
-    /// The name and the id of each.
-    open: VecDeque<(String, String)>,
+    /// The id of each, by its place among all calls.
+    open: BTreeMap<usize, String>,
+    /// The places of calls, by name and by id; some may be open no more.
+    names: BTreeMap<String, VecDeque<usize>>,
+    ids: BTreeMap<String, VecDeque<usize>>,
 }
 
 impl Calls {
@@ -31,14 +34,17 @@ impl Calls {
         } else {
             self.count += 1;
         }
-        self.open.push_back((call.name.clone(), call.id.clone()));
+        let place = self.count;
+        self.open.insert(place, call.id.clone());
+        self.names.entry(call.name.clone()).or_default().push_back(place);
+        self.ids.entry(call.id.clone()).or_default().push_back(place);
     }
 
     fn on_response(&mut self, id: &str, name: &str) -> String {
-        let place =
-            self.open.iter().position(|open| if id.is_empty() { open.0 == name } else { open.1 == id });
-        match place.and_then(|place| self.open.remove(place)) {
-            Some((_, id)) => id,
+        let places = if id.is_empty() { self.names.get_mut(name) } else { self.ids.get_mut(id) };
+        let mut places = places.into_iter().flat_map(|places| std::iter::from_fn(|| places.pop_front()));
+        match places.find_map(|place| self.open.remove(&place)) {
+            Some(id) => id,
             None if id.is_empty() => self.made_up(),
             None => id.to_owned(),
         }

@@ -9,6 +9,7 @@ use super::config_read::read_config;
 use super::keys;
 use super::parts::{self, Calls};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Reads a request; whether it streams, its path says.
 ///
@@ -107,16 +108,17 @@ fn read_choice(config: &Value, request: &mut Request, losses: &mut Losses) {
         }
     }
     let calling = keys::at(config, "functionCallingConfig");
-    let allowed: Vec<&str> =
+    let allowed: BTreeSet<&str> =
         keys::list(keys::at(calling, "allowedFunctionNames")).iter().filter_map(Value::as_str).collect();
-    request.tool_choice = match (keys::text(calling, "mode"), allowed.as_slice()) {
-        ("ANY", [name]) => Some(ToolChoice::Named((*name).to_owned())),
+    let only = allowed.first().filter(|_| allowed.len() == 1);
+    request.tool_choice = match (keys::text(calling, "mode"), only) {
+        ("ANY", Some(name)) => Some(ToolChoice::Named((*name).to_owned())),
         ("ANY", _) => Some(ToolChoice::Any),
         ("NONE", _) => Some(ToolChoice::None),
         ("AUTO" | "VALIDATED", _) => Some(ToolChoice::Auto),
         _ => None,
     };
     if allowed.len() > 1 || (allowed.len() == 1 && request.tool_choice == Some(ToolChoice::Auto)) {
-        request.tools.retain(|tool| allowed.contains(&tool.name.as_str()));
+        request.tools.retain(|tool| allowed.contains(tool.name.as_str()));
     }
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// Stands for a signature on a call that no Gemini made. From Gemini 3 on the first call of a turn is refused without
 /// one, and Google documents this word for calls that come from elsewhere
 /// (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
-pub(super) const UNSIGNED: &str = "skip_thought_signature_validator";
+pub(in super::super) const UNSIGNED: &str = "skip_thought_signature_validator";
 /// The longest name of a function.
 const NAME_MAX: usize = 128;
 /// What the user says where the conversation begins with the model, or is empty: Google refuses a call that nobody's
@@ -121,8 +121,9 @@ impl Contents<'_> {
                     let before = seal.take();
                     let signature = own.or(before).map(|seal| seal.data.as_str());
                     let first = !std::mem::replace(&mut called, true);
-                    written
-                        .push(self.write_call(call, signature.or((first && self.signs).then_some(UNSIGNED))));
+                    written.push(
+                        self.write_call(call, signature.or((first && self.signs).then_some(UNSIGNED)))?,
+                    );
                 }
                 Part::ToolResult { id, name, parts, is_error, .. } => {
                     let name = self.names.get(id).or(name.as_ref()).cloned();
@@ -140,13 +141,17 @@ impl Contents<'_> {
         Ok(written)
     }
 
-    fn write_call(&mut self, call: &ToolCall, signature: Option<&str>) -> Value {
+    fn write_call(&mut self, call: &ToolCall, signature: Option<&str>) -> Result<Value, Unfit> {
+        // Every result of a call repeats its name.
+        if call.name.len() > NAME_MAX {
+            return Err(Unfit::new("a tool's name"));
+        }
         self.names.insert(call.id.clone(), call.name.clone());
         let mut part = parts::write_call(&call.id, &call.name, &call.input, call.free_text);
         if let Some(signature) = signature {
             part["thoughtSignature"] = signature.into();
         }
-        part
+        Ok(part)
     }
 }
 

@@ -309,7 +309,7 @@ fn a_call_is_held_until_it_is_whole_and_within_bounds() {
     events.extend([delta("{\"x\""), delta(":1}")]);
     assert_eq!(stream(&events, false), "");
     events.push(Event::Close);
-    assert!(stream(&events, false).contains(r#"{"functionCall":{"id":"1","name":"a","args":{"x":1}}}"#));
+    assert!(stream(&events, false).contains(r#"{"functionCall":{"id":"1","name":"a","args":{"x":1}},"#));
     let long = delta(&"x".repeat(1 << 20));
     events.pop();
     events.extend([long.clone(), long.clone(), long.clone(), long, Event::Close]);

@@ -159,6 +159,8 @@ pub(in super::super) fn write_answer(answer: &Answer, scene: &Scene) -> Vec<u8> 
     }
     for part in parts {
         match part {
+            // Anthropic refuses blanks when a client brings them back.
+            Part::Text(text) | Part::Refusal(text) if text.trim().is_empty() => {}
             Part::Text(text) | Part::Refusal(text) => content.push(json!({"type": "text", "text": text})),
             Part::Thought(thought) => content.extend(write_thought(thought)),
             Part::ToolCall(call) => {

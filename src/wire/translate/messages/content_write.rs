@@ -103,11 +103,16 @@ fn write_part(part: &Part) -> Result<Option<Value>, Unfit> {
 
 fn write_picture(media: &Media) -> Result<Value, Unfit> {
     match media {
+        // What some clients call it.
+        Media::Inline { kind, data } if kind == "image/jpg" => {
+            Ok(json!({"type": "base64", "media_type": "image/jpeg", "data": data}))
+        }
         Media::Inline { kind, data } if PICTURES.contains(&kind.as_str()) => {
             Ok(json!({"type": "base64", "media_type": kind, "data": data}))
         }
         Media::Inline { .. } => Err(Unfit::new("a picture that is no JPEG, PNG, GIF or WebP")),
-        Media::Url(url) => Ok(json!({"type": "url", "url": url})),
+        Media::Url(url) if url.starts_with("https://") => Ok(json!({"type": "url", "url": url})),
+        Media::Url(_) => Err(Unfit::new("a picture that is not at an https address")),
     }
 }
 

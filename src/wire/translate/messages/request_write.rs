@@ -9,6 +9,7 @@ use super::super::{Losses, Unfit, inputs};
 use super::content_write::{self, Ids};
 use super::knobs;
 use serde_json::{Map, Value, json};
+use std::slice;
 
 /// The most cache marks that Anthropic takes.
 const MARKS_MAX: usize = 4;
@@ -17,7 +18,7 @@ const NAME_MAX: usize = 128;
 /// The longest name of a user that Anthropic takes, in characters.
 const USER_MAX: usize = 256;
 /// What the user says where the conversation begins with the model, or is empty: Anthropic demands a user's turn, and
-/// in it something that is no blank. A full stop means the least.
+/// in it something that is no blank. A full stop means the least. From 4.6 on it must end with the user, too.
 const NOTHING_SAID: &str = ".";
 /// What of a schema Anthropic's enforcement refuses: bounds, which it leaves to the client.
 const UNENFORCED: [&str; 10] = [
@@ -46,7 +47,7 @@ pub(in super::super) fn write_request(
     body.insert("model".to_owned(), model.into());
     body.insert("max_tokens".to_owned(), knobs::output_cap(request, model).into());
     let said = turns::conversation(request);
-    let mut messages = write_messages(&said, losses)?;
+    let mut messages = write_messages(&said, model, losses)?;
     let mut system = content_write::write_system(said.system.into_iter(), losses);
     system.extend(asked_format(request, model, losses));
     drop_marks(&mut system, &mut messages);
@@ -67,7 +68,8 @@ pub(in super::super) fn write_request(
         body.insert("stop_sequences".to_owned(), json!(stop));
     }
     match &request.user {
-        Some(user) if user.chars().count() <= USER_MAX => {
+        // Anthropic refuses what looks like the address of a person.
+        Some(user) if user.chars().count() <= USER_MAX && !user.contains('@') => {
             body.insert("metadata".to_owned(), json!({ "user_id": user }));
         }
         Some(_) => losses.add("user"),
@@ -88,7 +90,7 @@ pub(in super::super) fn write_request(
     Ok(Value::Object(body).to_string().into_bytes())
 }
 
-fn write_messages(said: &Conversation<'_>, losses: &mut Losses) -> Result<Vec<Value>, Unfit> {
+fn write_messages(said: &Conversation<'_>, model: &str, losses: &mut Losses) -> Result<Vec<Value>, Unfit> {
     let mut ids = Ids::default();
     let mut turns: Vec<(bool, Vec<Value>)> = Vec::new();
     for turn in &said.turns {
@@ -110,6 +112,9 @@ fn write_messages(said: &Conversation<'_>, losses: &mut Losses) -> Result<Vec<Va
         && let Some(words) = text.as_str()
     {
         *text = words.trim_end().into();
+    }
+    if knobs::version(model) >= Some((4, 6)) && turns.last().is_some_and(|(assistant, _)| *assistant) {
+        turns.push((false, vec![json!({"type": "text", "text": NOTHING_SAID})]));
     }
     let messages = turns.into_iter().map(|(assistant, blocks)| {
         json!({"role": if assistant { "assistant" } else { "user" }, "content": one_text(blocks)})
@@ -238,7 +243,10 @@ fn close(schema: &mut Value, losses: &mut Losses) {
                     losses.add(&format!("response_format.{name}"));
                 }
             }
-            if keys.get("type").is_some_and(|kind| *kind == "object") {
+            let kinds = keys
+                .get("type")
+                .map_or(&[][..], |kind| kind.as_array().map_or(slice::from_ref(kind), |list| list));
+            if kinds.iter().any(|kind| kind == "object") {
                 keys.insert("additionalProperties".to_owned(), false.into());
             }
             for (key, value) in keys.iter_mut() {

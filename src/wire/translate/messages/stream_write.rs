@@ -25,6 +25,9 @@ const CLASSES: [&str; 11] = [
     "overloaded_error",
 ];
 
+/// The most bytes of blanks that are held back.
+const BLANKS_MAX: usize = 4 << 10;
+
 /// Writes the events of one stream.
 #[derive(Debug)]
 pub struct StreamWriter {
@@ -47,6 +50,9 @@ pub struct StreamWriter {
 #[derive(Debug, PartialEq, Eq)]
 enum Open {
     Nothing,
+    /// Text of which nothing has been written: so far it is blanks, which Anthropic refuses when a client brings them
+    /// back alone.
+    Blank(String),
     Text,
     /// A thought of which nothing has been written, because its kind shows only with its first piece.
     Unwritten,
@@ -128,14 +134,12 @@ impl StreamWriter {
             self.seal_alone(&seal, out);
         }
         match opened {
-            Opened::Text | Opened::Refusal => {
-                self.start(&json!({"type": "text", "text": ""}), Open::Text, out);
-            }
+            Opened::Text | Opened::Refusal => self.open = Open::Blank(String::new()),
             Opened::Thought => self.open = Open::Unwritten,
             Opened::ToolCall(call) => self.on_call(call, out),
             // Of what comes whole, Anthropic's answers hold text alone.
             Opened::Whole(Part::Text(text) | Part::Refusal(text)) => {
-                self.start(&json!({"type": "text", "text": ""}), Open::Text, out);
+                self.open = Open::Blank(String::new());
                 self.on_delta(text, out);
             }
             Opened::Whole(_) => {}
@@ -170,6 +174,14 @@ impl StreamWriter {
         }
         match &mut self.open {
             Open::Nothing => {}
+            Open::Blank(before) => {
+                before.push_str(text);
+                if !text.trim().is_empty() || before.len() > BLANKS_MAX {
+                    let text = std::mem::take(before);
+                    self.start(&json!({"type": "text", "text": ""}), Open::Text, out);
+                    self.delta(&json!({"type": "text_delta", "text": text}), out);
+                }
+            }
             Open::Text => self.delta(&json!({"type": "text_delta", "text": text}), out),
             Open::Unwritten => {
                 let block = json!({"type": "thinking", "thinking": "", "signature": ""});
@@ -228,7 +240,7 @@ impl StreamWriter {
 
     fn close(&mut self, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.open, Open::Nothing) {
-            Open::Nothing | Open::Unwritten => return,
+            Open::Nothing | Open::Unwritten | Open::Blank(_) => return,
             Open::Call(Input::Text) => {
                 self.delta(&json!({"type": "input_json_delta", "partial_json": "\"}"}), out);
             }

@@ -5,7 +5,7 @@
 use super::super::Scene;
 use super::super::hub::{Media, Part, Seal, Thought, ToolCall};
 use super::super::openai::{Input, texts, url};
-use super::super::seal::{unwrapped, wrapped};
+use super::super::seal::{UNSEALED, unwrapped, wrapped};
 use super::super::tree::{list, text};
 use crate::dialect::Dialect;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ pub(super) fn thought_of(item: &Value) -> Option<Thought> {
 
 /// The seal of a reasoning item.
 pub(super) fn seal_of(item: &Value) -> Option<Seal> {
-    let data = Some(text(item, "encrypted_content")).filter(|data| !data.is_empty())?;
+    let data = Some(text(item, "encrypted_content")).filter(|data| !data.is_empty() && *data != UNSEALED)?;
     Some(unwrapped(Dialect::Responses, data))
 }
 
@@ -116,9 +116,8 @@ pub(super) fn item(part: &Part, place: usize, scene: &Scene) -> Option<Value> {
         Part::Thought(thought) => {
             let summary = (!thought.text.is_empty()).then(|| summary_text(&thought.text));
             let mut item = json!({"id": id, "type": "reasoning", "summary": Vec::from_iter(summary)});
-            if let Some(seal) = &thought.seal {
-                item["encrypted_content"] = json!(wrapped(seal, Dialect::Responses));
-            }
+            let sealed = thought.seal.as_ref().map(|seal| wrapped(seal, Dialect::Responses));
+            item["encrypted_content"] = json!(sealed.as_deref().unwrap_or(UNSEALED));
             item
         }
         Part::ToolCall(call) => {

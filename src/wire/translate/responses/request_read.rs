@@ -11,6 +11,8 @@ use super::items;
 use super::request_input::input;
 use serde_json::Value;
 
+/// The longest name of a namespace, in bytes. Codex's have a few dozen.
+const NAMESPACE_MAX: usize = 128;
 /// What lives at a provider.
 const ELSEWHERE: [&str; 4] = ["previous_response_id", "conversation", "background", "prompt"];
 
@@ -95,20 +97,32 @@ pub(super) fn tools(value: &Value, losses: &mut Losses) -> Result<Vec<Tool>, Unf
     let mut tools = Vec::new();
     for each in list(value) {
         if text(each, "type") == "namespace" {
-            // As deep as JSON may be, though none is known that lies in another.
-            let inner = self::tools(&each["tools"], losses)?;
-            let name = |tool: &Tool| items::full_name(text(each, "name"), &tool.name);
-            tools.extend(inner.into_iter().map(|tool| Tool { name: name(&tool), ..tool }));
-            continue;
-        }
-        match text(each, "type") {
-            "function" => tools.push(function(each)?),
-            "custom" => tools.push(custom(each, losses)?),
-            // OpenAI runs these itself.
-            other => losses.add(&format!("tools.{}", word(other))),
+            let namespace = text(each, "name");
+            // Every tool in it repeats its name.
+            if namespace.len() > NAMESPACE_MAX {
+                return Err(Unfit::new("a namespace's name"));
+            }
+            for inner in list(&each["tools"]) {
+                let name = |tool: &Tool| items::full_name(namespace, &tool.name);
+                tools.extend(tool(inner, losses)?.map(|tool| Tool { name: name(&tool), ..tool }));
+            }
+        } else {
+            tools.extend(tool(each, losses)?);
         }
     }
     Ok(tools)
+}
+
+/// A tool that the client runs. OpenAI runs the others itself; no namespace is known that lies in another.
+fn tool(each: &Value, losses: &mut Losses) -> Result<Option<Tool>, Unfit> {
+    Ok(match text(each, "type") {
+        "function" => Some(function(each)?),
+        "custom" => Some(custom(each, losses)?),
+        other => {
+            losses.add(&format!("tools.{}", word(other)));
+            None
+        }
+    })
 }
 
 fn reasoning(value: &Value) -> Option<Reasoning> {

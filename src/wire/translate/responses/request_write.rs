@@ -4,12 +4,15 @@
 //! turn, encrypted where the provider wants it so. What is not written is named.
 
 use super::super::hub::{Format, Media, Part, Reasoning, Request, Role, Tool, ToolChoice, Turn};
-use super::super::openai::{effort, joined, schema_keys, thinks, url, user};
+use super::super::openai::{joined, schema_keys, url};
+use super::super::openai_rules::{self as rules, effort, thinks};
 use super::super::tree::bytes;
 use super::super::{Losses, Unfit};
 use crate::dialect::Dialect;
 use serde_json::{Map, Value, json};
 
+/// The longest identifier of a call that OpenAI takes here.
+const ID_MAX: usize = 64;
 /// The smallest cap that OpenAI takes.
 const CAP_MIN: u64 = 16;
 
@@ -19,6 +22,9 @@ pub(in super::super) fn write_request(
     model: &str,
     losses: &mut Losses,
 ) -> Result<Vec<u8>, Unfit> {
+    if request.tools.iter().any(|tool| !rules::takes_name(&tool.name, model)) {
+        return Err(Unfit::new("a tool's name"));
+    }
     let mut body = Map::new();
     let mut put = |key: &str, value: Option<Value>| {
         body.extend(value.map(|value| (key.to_owned(), value)));
@@ -29,15 +35,22 @@ pub(in super::super) fn write_request(
     if request.system.iter().any(|part| !matches!(part, Part::Text(_) | Part::CacheMark)) {
         losses.add("system.media");
     }
-    put("input", Some(Value::Array(input(&request.turns, losses)?)));
+    let mut items = input(&request.turns, model, losses)?;
+    // OpenAI does not look for it in the instructions.
+    if let Some(words) = rules::unsaid_json(request, request.turns.iter().flat_map(|turn| &turn.parts)) {
+        let content = json!([{"type": "input_text", "text": words}]);
+        items.insert(0, json!({"type": "message", "role": "developer", "content": content}));
+    }
+    put("input", Some(Value::Array(items)));
     if !request.tools.is_empty() {
         put("tools", Some(request.tools.iter().map(tool).collect()));
         put("tool_choice", request.tool_choice.as_ref().map(|choice| tool_choice(choice, &request.tools)));
         put("parallel_tool_calls", request.parallel_tools.map(Value::from));
     }
     put("max_output_tokens", request.output_cap.map(|cap| json!(cap.max(CAP_MIN))));
-    put("temperature", request.temperature.map(Value::from));
-    put("top_p", request.top_p.map(Value::from));
+    for (key, asked) in rules::sampling(request, model, losses) {
+        put(key, asked.filter(|_| !key.ends_with("penalty")).map(Value::from));
+    }
     put("text", format(&request.format).map(|format| json!({ "format": format })));
     let reasoning = request.reasoning.as_ref().and_then(|wanted| reasoning(wanted, model, losses));
     let thinking = reasoning.is_some() || thinks(model);
@@ -45,7 +58,7 @@ pub(in super::super) fn write_request(
     put("store", Some(json!(false)));
     // Others refuse to be asked for it.
     put("include", thinking.then(|| json!(["reasoning.encrypted_content"])));
-    put("user", user(request.user.as_deref(), losses));
+    put("user", rules::user(request, losses));
     put("stream", request.stream.then(|| json!(true)));
     unsaid(request, losses);
     Ok(bytes(&Value::Object(body)))
@@ -76,7 +89,7 @@ fn reasoning(wanted: &Reasoning, model: &str, losses: &mut Losses) -> Option<Val
     (!reasoning.is_empty()).then_some(Value::Object(reasoning))
 }
 
-fn input(turns: &[Turn], losses: &mut Losses) -> Result<Vec<Value>, Unfit> {
+fn input(turns: &[Turn], model: &str, losses: &mut Losses) -> Result<Vec<Value>, Unfit> {
     let mut items = Vec::new();
     for turn in turns {
         // What is said in one piece is one message; calls, results and thoughts are items of their own.
@@ -85,7 +98,7 @@ fn input(turns: &[Turn], losses: &mut Losses) -> Result<Vec<Value>, Unfit> {
             match part {
                 Part::ToolCall(_) | Part::ToolResult { .. } | Part::Thought(_) => {
                     flush(turn.role, &mut content, &mut items);
-                    items.extend(item(part, items.len(), losses)?);
+                    items.extend(item(part, model, items.len(), losses)?);
                 }
                 _ => content.extend(content_part(part, turn.role, losses)?),
             }
@@ -121,10 +134,11 @@ fn flush(role: Role, content: &mut Vec<Value>, items: &mut Vec<Value>) {
 
 /// An item of its own. Identifiers of items are left out, as Codex does: those of another exchange name nothing
 /// that this provider has kept.
-fn item(part: &Part, place: usize, losses: &mut Losses) -> Result<Option<Value>, Unfit> {
+fn item(part: &Part, model: &str, place: usize, losses: &mut Losses) -> Result<Option<Value>, Unfit> {
     Ok(match part {
         Part::ToolCall(call) => {
             let id = if call.id.is_empty() { format!("call_{place}") } else { call.id.clone() };
+            let id = rules::call_id(&id, ID_MAX, model);
             Some(match (call.free_text, call.input.trim()) {
                 (true, _) => {
                     json!({"type": "custom_tool_call", "call_id": id, "name": call.name, "input": call.input})
@@ -137,6 +151,7 @@ fn item(part: &Part, place: usize, losses: &mut Losses) -> Result<Option<Value>,
         }
         Part::ToolResult { id, parts, is_error, free_text, .. } => {
             let kind = if *free_text { "custom_tool_call_output" } else { "function_call_output" };
+            let id = rules::call_id(id, ID_MAX, model);
             Some(json!({"type": kind, "call_id": id, "output": output(parts, *is_error, losses)?}))
         }
         Part::Thought(thought) => match &thought.seal {
@@ -200,7 +215,7 @@ fn tool(tool: &Tool) -> Value {
         written["description"] = json!(description);
     }
     if let Some(schema) = &tool.schema {
-        written["parameters"] = schema.clone();
+        written["parameters"] = rules::parameters(Some(schema));
         // Left out it means true here, and most schemas are not fit for that.
         written["strict"] = json!(tool.strict.unwrap_or_default());
     }

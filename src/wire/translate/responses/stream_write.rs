@@ -11,6 +11,9 @@ use super::super::tree::bytes;
 use super::{Told, error_code, incomplete, items, response};
 use serde_json::{Value, json};
 
+/// What an item costs beyond its text, so that many small ones are bounded too.
+const ITEM_EXTRA: usize = 1 << 10;
+
 /// Writes a stream.
 #[derive(Debug)]
 pub struct StreamWriter {
@@ -92,11 +95,16 @@ impl StreamWriter {
         }
     }
 
+    /// Whether there is room for more bytes.
+    fn holds(&mut self, more: usize) -> bool {
+        self.held += more;
+        self.held <= HELD_MAX
+    }
+
     /// A part that comes whole.
     fn whole(&mut self, part: &Part, out: &mut Vec<u8>) {
         let Some(item) = items::item(part, self.output.len(), &self.scene) else { return };
-        self.held += bytes(&item).len();
-        if self.held > HELD_MAX {
+        if !self.holds(bytes(&item).len() + ITEM_EXTRA) {
             return self.fail(TOO_LONG, "server_error", out);
         }
         let place = self.output.len();
@@ -107,6 +115,9 @@ impl StreamWriter {
     }
 
     fn open(&mut self, opened: &Opened, out: &mut Vec<u8>) {
+        if !self.holds(ITEM_EXTRA) {
+            return self.fail(TOO_LONG, "server_error", out);
+        }
         let kind = match opened {
             Opened::Text => Kind::Text,
             Opened::Refusal => Kind::Refusal,

@@ -50,6 +50,21 @@ fn a_responses_client_brings_back_the_seals_of_every_dialect() {
 }
 
 #[test]
+fn a_namespace_is_not_so_long_that_its_tools_are_of_no_bound() {
+    let body = json!({"input": "x", "tools": [{"type": "namespace", "name": "n".repeat(1_000), "tools": [
+        {"type": "function", "name": "read"}]}]});
+    let read = read_request(Dialect::Responses, body.to_string().as_bytes(), false, &mut Losses::default());
+    assert_eq!(read.unwrap_err(), Unfit::new("a namespace's name"));
+    let name = "n".repeat(1_000);
+    let body = json!({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [
+        {"id": "a", "function": {"name": name, "arguments": "{}"}}]}]});
+    let request =
+        read_request(Dialect::Chat, body.to_string().as_bytes(), false, &mut Losses::default()).unwrap();
+    let written = write_request(&request, Dialect::Gemini, "gemini-3", &mut Losses::default());
+    assert_eq!(written.unwrap_err(), Unfit::new("a tool's name"));
+}
+
+#[test]
 fn a_call_into_a_namespace_comes_back_into_it() {
     let body = json!({"input": "x", "tools": [{"type": "namespace", "name": "mcp__files__", "tools": [
         {"type": "function", "name": "read", "parameters": {"type": "object"}}]}]});
@@ -160,7 +175,7 @@ fn a_client_is_told_of_an_answer_that_is_too_long_to_be_told_whole() {
     writer.write(&begin, &mut written);
     writer.write(&Event::Open(Opened::Text), &mut written);
     let delta = Event::Delta("x".repeat(1 << 20));
-    for _ in 0..=HELD_MAX >> 20 {
+    for _ in 0..HELD_MAX >> 20 {
         written.clear();
         writer.write(&delta, &mut written);
     }
@@ -168,6 +183,24 @@ fn a_client_is_told_of_an_answer_that_is_too_long_to_be_told_whole() {
     written.clear();
     writer.write(&Event::Close, &mut written);
     assert_eq!(written, b"", "nothing follows a failure");
+}
+
+#[test]
+fn an_answer_of_very_many_items_is_too_long_as_well() {
+    let mut writer = StreamWriter::new(Dialect::Responses, scene()).unwrap();
+    let mut written = Vec::new();
+    let mut items = 0;
+    while !written.starts_with(b"event: response.failed\n") {
+        assert!(items <= HELD_MAX >> 10, "bounded");
+        items += 1;
+        for event in [Event::Open(Opened::Text), Event::Delta("x".to_owned()), Event::Close] {
+            written.clear();
+            writer.write(&event, &mut written);
+            if written.starts_with(b"event: response.failed\n") {
+                break;
+            }
+        }
+    }
 }
 
 #[test]

@@ -207,13 +207,18 @@ pub(super) fn request(dialect: Dialect) -> impl Strategy<Value = Request> {
         let (system, exchanges, tools, choice, parallel_tools) = said;
         let (output_cap, temperature, top_p, top_k, penalty, seed) = sampling;
         let (stop, format, effort, user, [stream, shown]) = rest;
+        let mut turns = exchanges.concat();
+        // Nobody may ask for an object of JSON without saying so.
+        if format == Format::Json {
+            turns[0].parts.push(Part::Text("As JSON.".to_owned()));
+        }
         let named = tools.first().map(|tool| ToolChoice::Named(tool.name.clone()));
         let choices = [None, Some(ToolChoice::Auto), Some(ToolChoice::None), Some(ToolChoice::Any), named];
         Request {
             stream,
             wants_usage: stream && says.usage_asked,
             system: Vec::from_iter(system.map(Part::Text)),
-            turns: exchanges.concat(),
+            turns,
             tool_choice: choices[choice].clone().filter(|_| !tools.is_empty()),
             parallel_tools: parallel_tools.filter(|_| !tools.is_empty()),
             tools,
@@ -255,6 +260,8 @@ pub(super) fn answer(dialect: Dialect) -> impl Strategy<Value = Answer> {
     let parts = (of(thoughts), vec(text(), 0..3), of(text()), of(picture), vec(call(says), 0..4));
     (parts, 0..3_u8, of(spent())).prop_map(move |(parts, stop, usage)| {
         let (thought, mut texts, refusal, picture, calls) = parts;
+        // Blanks alone are not told to Anthropic's clients.
+        texts.retain(|text| dialect != Dialect::Messages || !text.trim().is_empty());
         texts.truncate(if says.apart { 3 } else { 1 });
         let refusal = refusal.filter(|_| says.refusals);
         let picture = picture.filter(|_| says.pictures);
