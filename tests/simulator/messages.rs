@@ -371,3 +371,16 @@ async fn models_are_listed_as_each_client_reads_them() {
     assert_eq!(list["has_more"], false);
     assert_eq!(json_of(world.get("/v1/models").await).await["object"], "list");
 }
+
+#[tokio::test]
+async fn the_systems_later_words_are_taken_and_deferred_tools_left_alone() {
+    let world = World::new().await;
+    let mut tools = tools(&["later", "now"]);
+    tools[0]["defer_loading"] = json!(true);
+    let messages =
+        json!([{"role": "user", "content": "use the tool"}, {"role": "system", "content": "Be quick."}]);
+    let answer = whole(&world, &json!({"tools": tools, "messages": messages})).await;
+    assert_eq!(answer["content"][0]["name"], "now", "{answer}");
+    let first = json!({"messages": [{"role": "system", "content": "x"}]});
+    assert_eq!(call(&world, &first).await.status(), 400);
+}

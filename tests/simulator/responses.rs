@@ -272,3 +272,15 @@ async fn usage_may_be_wrong_or_missing() {
     world.control().set(Faults { no_usage: true, ..Faults::default() });
     assert!(whole(&world, &json!({})).await["usage"].is_null());
 }
+
+#[tokio::test]
+async fn a_tool_that_comes_in_an_item_is_called() {
+    let world = World::new().await;
+    let group =
+        |name: &str, tool: &str| json!({"type": "namespace", "name": name, "tools": functions(&[tool])});
+    let tools = json!([group("others", "a"), group("functions", "b")]);
+    let input = json!([{"type": "additional_tools", "role": "developer", "tools": tools},
+        {"role": "user", "content": "use the tool"}]);
+    let answer = whole(&world, &json!({"input": input})).await;
+    assert_eq!(answer["output"][0]["name"], "b", "{answer}");
+}

@@ -130,7 +130,9 @@ impl Request {
             return Err(Refusal::parameter("thread", THREAD_UNSUPPORTED, text));
         }
         for (at, message) in messages.iter().enumerate() {
-            if !["user", "assistant"].contains(&message.role.as_str()) {
+            // Claude Code puts its system's later words between the messages.
+            let later_words = message.role == "system" && at > 0;
+            if !["user", "assistant"].contains(&message.role.as_str()) && !later_words {
                 let text = format!("messages.{at}.role: Input should be 'user' or 'assistant'");
                 return Err(Refusal::invalid(text));
             }
@@ -181,8 +183,10 @@ impl Request {
     }
 
     fn shape(&self, messages: &[Message], question: &str) -> Shape {
-        // Tools without a schema run at Anthropic's side, which this provider does not have.
-        let tools = self.tools.iter().flatten().filter_map(|tool| {
+        // Tools without a schema run at Anthropic's side, which this provider does not have; deferred ones are known
+        // to a model only after a search for them.
+        let known = self.tools.iter().flatten().filter(|tool| tool["defer_loading"] != true);
+        let tools = known.filter_map(|tool| {
             let name = tool.get("name")?.as_str()?.to_owned();
             Some(Tool { name, input: Input::Schema(tool.get("input_schema")?.clone()) })
         });

@@ -129,7 +129,13 @@ impl Request {
     }
 
     fn shape(&self, items: &[Value], question: &str) -> Shape {
-        let tools = self.tools.iter().flatten().filter_map(|tool| {
+        // Codex gives its tools in an item, in a group of the name that means none; calls of those in other groups
+        // would have to name them.
+        let later = items.iter().filter(|item| kind(item) == "additional_tools");
+        let groups = later.flat_map(|item| item["tools"].as_array()).flatten();
+        let groups = groups.filter(|group| group["name"] == "functions");
+        let grouped = groups.flat_map(|group| group["tools"].as_array()).flatten();
+        let tools = self.tools.iter().flatten().chain(grouped).filter_map(|tool| {
             let input = match tool["type"].as_str()? {
                 "function" => tools::Input::Schema(tool["parameters"].clone()),
                 "custom" => tools::Input::Text,

@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 pub(super) const CALLS_MAX: usize = 128;
 /// The most bytes of an answer that are held back. The longest answers of models have about one MiB.
 pub(super) const HELD_MAX: usize = 16 << 20;
+/// The longest name of a user that OpenAI takes, in characters. Other vendors take 128.
+const USER_MAX: usize = 64;
 /// The largest budget, in tokens, that counts as little thought, and as middling. Anthropic's advice to begin
 /// with, and half of the usual most.
 const LITTLE: u64 = 4_096;
@@ -64,6 +66,17 @@ pub(super) fn url(media: &Media) -> String {
         Media::Inline { kind, data } => format!("data:{kind};base64,{data}"),
         Media::Url(url) => url.clone(),
     }
+}
+
+/// The client's user, if OpenAI takes the name. Claude Code's is an object of three identifiers, and OpenAI would refuse
+/// the whole request for it.
+pub(super) fn user(name: Option<&str>, losses: &mut Losses) -> Option<Value> {
+    let name = name?;
+    if name.chars().count() > USER_MAX {
+        losses.add("user");
+        return None;
+    }
+    Some(Value::from(name))
 }
 
 /// A picture. How closely it is to be looked at gets lost.

@@ -4,7 +4,7 @@
 //! behind the turn that called them, and no keys that only OpenAI knows. Invariant: what is not written is named.
 
 use super::super::hub::{Format, Media, Part, Request, Role, Tool, ToolCall, ToolChoice, Turn};
-use super::super::openai::{effort, is_openai, joined, schema_keys, thinks, url, word, wrapped_input};
+use super::super::openai::{effort, is_openai, joined, schema_keys, thinks, url, user, word, wrapped_input};
 use super::super::tree::bytes;
 use super::super::{Losses, Unfit};
 use serde_json::{Map, Value, json};
@@ -43,7 +43,7 @@ pub(in super::super) fn write_request(
     put("response_format", format(&request.format));
     let effort = request.reasoning.as_ref().and_then(|reasoning| effort(reasoning, model, losses));
     put("reasoning_effort", effort.map(Value::from));
-    put("user", request.user.as_deref().map(Value::from));
+    put("user", user(request.user.as_deref(), losses));
     if request.stream {
         put("stream", Some(json!(true)));
         // Whether or not the client wants to know: what a call cost is what the budgets live on.

@@ -147,7 +147,17 @@ pub(super) fn write_thought(thought: &Thought) -> Option<Value> {
 /// Writes a whole answer.
 pub(in super::super) fn write_answer(answer: &Answer, scene: &Scene) -> Vec<u8> {
     let mut content = Vec::new();
-    for part in &answer.parts {
+    let mut parts = answer.parts.as_slice();
+    let said = parts.iter().any(|part| matches!(part, Part::Text(_) | Part::Refusal(_)));
+    // As in a stream: a seal of others behind a text that nothing follows is dropped.
+    while said
+        && let [before @ .., Part::Thought(Thought { text, seal: Some(seal) })] = parts
+        && text.is_empty()
+        && seal.by != Dialect::Messages
+    {
+        parts = before;
+    }
+    for part in parts {
         match part {
             Part::Text(text) | Part::Refusal(text) => content.push(json!({"type": "text", "text": text})),
             Part::Thought(thought) => content.extend(write_thought(thought)),

@@ -39,6 +39,11 @@ pub(super) fn read_block(block: &Value, parts: &mut Vec<Part>, losses: &mut Loss
             losses.add("search_result");
             parts.extend(read_content(&block["content"], losses)?);
         }
+        // What Claude Code's search for tools found. Elsewhere nothing is deferred: that it can be called is all there is
+        // to say.
+        "tool_reference" => {
+            parts.push(Part::Text(format!("The tool {} can be called.", tree::text(block, "tool_name"))));
+        }
         "tool_use" => parts.push(Part::ToolCall(read_call(block))),
         "tool_result" => read_result(block, parts, losses)?,
         "thinking" => parts.push(Part::Thought(Thought {

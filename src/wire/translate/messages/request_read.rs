@@ -14,6 +14,10 @@ const BILLING_MARK: &str = "x-anthropic-billing-header:";
 /// Why a request is refused that wants Anthropic to hold the conversation.
 pub const THREAD: &str = "thread";
 
+/// A tool that Claude Code lists so that Anthropic goes on deferring tools, and that nobody is to call: to a model that
+/// knows no deferred tools it would be one that can be called, and does not exist.
+const PLACEHOLDER: &str = "DeferredToolPlaceholder";
+
 /// Reads a request.
 ///
 /// # Errors
@@ -123,6 +127,7 @@ fn read_tools(value: &Value, request: &mut Request, losses: &mut Losses) -> Resu
     const KNOWN: [&str; 5] = ["type", "name", "description", "input_schema", "strict"];
     for tool in value.as_array().ok_or_else(|| odd("tools"))? {
         match tool["type"].as_str() {
+            None | Some("custom") if tool["name"] == PLACEHOLDER && tool["defer_loading"] == true => {}
             None | Some("custom") => {
                 lose_others(tool, &KNOWN, "tools", losses);
                 request.tools.push(Tool {

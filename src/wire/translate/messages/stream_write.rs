@@ -7,6 +7,7 @@
 use super::super::Scene;
 use super::super::hub::{Event, Opened, Part, Seal, Spent, Stop, Thought, ToolCall};
 use super::answer;
+use crate::dialect::Dialect;
 use serde_json::{Value, json};
 
 /// The classes that Anthropic's clients know, and take as they are.
@@ -34,6 +35,11 @@ pub struct StreamWriter {
     usage: Option<Spent>,
     /// The place of the next block.
     index: usize,
+    /// Whether there was a text.
+    said: bool,
+    /// Another dialect's seal behind a text, over nothing that can be seen, until a block follows. At the end it is
+    /// dropped: clients take the last block for the answer, and no provider insists on a seal over a text.
+    held: Option<Seal>,
     open: Open,
 }
 
@@ -61,7 +67,16 @@ enum Input {
 
 impl StreamWriter {
     pub(in super::super) fn new(scene: Scene) -> StreamWriter {
-        StreamWriter { scene, begun: false, ended: false, usage: None, index: 0, open: Open::Nothing }
+        StreamWriter {
+            scene,
+            begun: false,
+            ended: false,
+            usage: None,
+            index: 0,
+            said: false,
+            held: None,
+            open: Open::Nothing,
+        }
     }
 
     pub(in super::super) fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
@@ -109,6 +124,9 @@ impl StreamWriter {
 
     fn on_open(&mut self, opened: &Opened, out: &mut Vec<u8>) {
         self.close(out);
+        if let Some(seal) = self.held.take() {
+            self.seal_alone(&seal, out);
+        }
         match opened {
             Opened::Text | Opened::Refusal => {
                 self.start(&json!({"type": "text", "text": ""}), Open::Text, out);
@@ -127,9 +145,7 @@ impl StreamWriter {
     /// A block of a call has no place for a signature; the thought before it has.
     fn on_call(&mut self, call: &ToolCall, out: &mut Vec<u8>) {
         if let Some(seal) = &call.seal {
-            self.open = Open::Unwritten;
-            self.on_sealed(seal, out);
-            self.close(out);
+            self.seal_alone(seal, out);
         }
         let id = answer::write_call_id(call, self.index, &self.scene);
         let block = json!({"type": "tool_use", "id": id, "name": call.name, "input": {}});
@@ -139,6 +155,13 @@ impl StreamWriter {
             self.delta(&json!({"type": "input_json_delta", "partial_json": "{\"input\":\""}), out);
         }
         self.on_delta(&call.input, out);
+    }
+
+    /// A thought of which nothing can be seen.
+    fn seal_alone(&mut self, seal: &Seal, out: &mut Vec<u8>) {
+        self.open = Open::Unwritten;
+        self.write_seal(seal, out);
+        self.close(out);
     }
 
     fn on_delta(&mut self, text: &str, out: &mut Vec<u8>) {
@@ -152,6 +175,9 @@ impl StreamWriter {
                 let block = json!({"type": "thinking", "thinking": "", "signature": ""});
                 self.start(&block, Open::Thought, out);
                 self.on_delta(text, out);
+                if let Some(seal) = self.held.take() {
+                    self.write_seal(&seal, out);
+                }
             }
             Open::Thought => self.delta(&json!({"type": "thinking_delta", "thinking": text}), out),
             Open::Call(input) => {
@@ -164,6 +190,13 @@ impl StreamWriter {
     }
 
     fn on_sealed(&mut self, seal: &Seal, out: &mut Vec<u8>) {
+        match self.open {
+            Open::Unwritten if self.said && seal.by != Dialect::Messages => self.held = Some(seal.clone()),
+            _ => self.write_seal(seal, out),
+        }
+    }
+
+    fn write_seal(&mut self, seal: &Seal, out: &mut Vec<u8>) {
         let seal = Some(seal.clone());
         let Some(block) = answer::write_thought(&Thought { text: String::new(), seal }) else { return };
         match self.open {
@@ -182,6 +215,7 @@ impl StreamWriter {
     }
 
     fn start(&mut self, block: &Value, open: Open, out: &mut Vec<u8>) {
+        self.said |= open == Open::Text;
         self.open = open;
         let data = json!({"type": "content_block_start", "index": self.index, "content_block": block});
         put("content_block_start", &data, out);

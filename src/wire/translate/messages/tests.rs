@@ -331,3 +331,37 @@ fn odd_streams_are_read_to_one_end() {
     // Cut off: what is not whole has no end.
     assert_eq!(read_stream(&[delta("a")]), opened[..3]);
 }
+
+#[test]
+fn a_seal_of_others_never_ends_an_answer() {
+    let sealed = |by| Thought { text: String::new(), seal: Some(seal(by, false)) };
+    let streamed = |by, last: &[Event]| {
+        let thought = [Event::Open(Opened::Thought), Event::Sealed(seal(by, false)), Event::Close];
+        let text = [Event::Open(Opened::Text), Event::Delta("x".to_owned()), Event::Close];
+        let end = Event::End { stop: Stop::End, usage: None };
+        stream(&[&text[..], &thought, last, &[end]].concat())
+    };
+    let call = Event::Open(Opened::ToolCall(call("c", "{}")));
+    for by in [Dialect::Gemini, Dialect::Responses] {
+        assert!(!streamed(by, &[]).contains("thinking"), "{by}");
+        // Before a call it is needed.
+        assert!(streamed(by, &[call.clone(), Event::Close]).contains("signature_delta"), "{by}");
+        let parts = vec![text("x"), Part::Thought(sealed(by))];
+        let answer = Answer { parts, ..Answer::default() };
+        assert!(!String::from_utf8(write_answer(&answer, &scene())).unwrap().contains("thinking"), "{by}");
+    }
+    assert!(streamed(Dialect::Messages, &[]).contains("signature_delta"));
+}
+
+#[test]
+fn a_tool_that_nobody_is_to_call_is_none_elsewhere() {
+    let tool = |name: &str, defer: bool| json!({"name": name, "input_schema": {"type": "object"}, "defer_loading": defer});
+    let body =
+        json!({"tools": [tool("DeferredToolPlaceholder", true), tool("Read", false), tool("Later", true)]});
+    let (request, losses) = read(&body);
+    let names: Vec<_> = request.unwrap().tools.into_iter().map(|tool| tool.name).collect();
+    assert_eq!(
+        (names, losses.as_str()),
+        (vec!["Read".to_owned(), "Later".to_owned()], "tools.defer_loading")
+    );
+}

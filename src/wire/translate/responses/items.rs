@@ -66,9 +66,13 @@ pub(super) fn call_of(item: &Value) -> ToolCall {
     ToolCall { id, name, input, free_text, seal: None }
 }
 
-/// The name of a tool with its namespace. Codex puts the tools of each of its servers into one.
+/// The name of a tool with its namespace. Codex puts the tools of each of its servers into one, and those of none
+/// into `functions`, which calls of theirs need not name.
 pub(super) fn full_name(namespace: &str, name: &str) -> String {
-    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}{NAMESPACE_END}{name}") }
+    match namespace {
+        "" | "functions" => name.to_owned(),
+        namespace => format!("{namespace}{NAMESPACE_END}{name}"),
+    }
 }
 
 /// Puts a part behind others. A signature over a call stands in an item of its own before it.

@@ -9,6 +9,7 @@ use super::super::openai::{audio, file, image, odd, word};
 use super::super::tree::{list, text};
 use super::super::{Losses, Unfit};
 use super::items;
+use super::request_read::tools;
 use serde_json::Value;
 
 /// Reads the input into a request.
@@ -51,6 +52,11 @@ fn item(item: &Value, request: &mut Request, losses: &mut Losses) -> Result<(), 
                 free_text: kind == "custom_tool_call_output",
             };
             results(request, result);
+            Ok(())
+        }
+        // Codex gives its tools here, not under their key, for models that it knows.
+        "additional_tools" => {
+            request.tools.extend(tools(&item["tools"], losses)?);
             Ok(())
         }
         // What they stand for is at a provider, or only it can read it.

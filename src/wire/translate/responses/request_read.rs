@@ -42,7 +42,7 @@ pub(in super::super) fn read_request(body: &[u8], losses: &mut Losses) -> Result
 fn held(request: &mut Request, key: &str, value: &Value, losses: &mut Losses) -> Result<bool, Unfit> {
     match key {
         "input" => input(value, request, losses)?,
-        "tools" => request.tools = tools(value, losses)?,
+        "tools" => request.tools.extend(tools(value, losses)?),
         "tool_choice" => {
             request.tool_choice = tool_choice(value, |value, _| value.get("name")?.as_str(), losses);
         }
@@ -90,7 +90,8 @@ fn dropped(key: &str, value: &Value, losses: &mut Losses) {
     }
 }
 
-fn tools(value: &Value, losses: &mut Losses) -> Result<Vec<Tool>, Unfit> {
+/// Reads tools.
+pub(super) fn tools(value: &Value, losses: &mut Losses) -> Result<Vec<Tool>, Unfit> {
     let mut tools = Vec::new();
     for each in list(value) {
         if text(each, "type") == "namespace" {

@@ -4,7 +4,7 @@
 //! turn, encrypted where the provider wants it so. What is not written is named.
 
 use super::super::hub::{Format, Media, Part, Reasoning, Request, Role, Tool, ToolChoice, Turn};
-use super::super::openai::{effort, joined, schema_keys, thinks, url};
+use super::super::openai::{effort, joined, schema_keys, thinks, url, user};
 use super::super::tree::bytes;
 use super::super::{Losses, Unfit};
 use crate::dialect::Dialect;
@@ -45,7 +45,7 @@ pub(in super::super) fn write_request(
     put("store", Some(json!(false)));
     // Others refuse to be asked for it.
     put("include", thinking.then(|| json!(["reasoning.encrypted_content"])));
-    put("user", request.user.as_deref().map(Value::from));
+    put("user", user(request.user.as_deref(), losses));
     put("stream", request.stream.then(|| json!(true)));
     unsaid(request, losses);
     Ok(bytes(&Value::Object(body)))

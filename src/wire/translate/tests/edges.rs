@@ -190,3 +190,30 @@ fn an_answer_is_whole_without_its_last_words_only_where_it_gave_a_reason() {
         assert_eq!(ended, wanted, "{events:?}");
     }
 }
+
+#[test]
+fn tools_that_come_in_an_item_are_tools_and_those_of_no_namespace_keep_their_names() {
+    let group = |name: &str, tool: &str| json!({"type": "namespace", "name": name, "tools": [{"type": "function", "name": tool}]});
+    let body = json!({"input": [
+        {"type": "additional_tools", "role": "developer", "tools": [group("functions", "wait"), group("clock", "sleep")]},
+        {"type": "function_call", "name": "wait", "namespace": "functions", "call_id": "a", "arguments": "{}"}],
+        "tools": [{"type": "function", "name": "other"}]});
+    let body = body.to_string();
+    let request = read_request(Dialect::Responses, body.as_bytes(), false, &mut Losses::default()).unwrap();
+    let names: Vec<_> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["wait", "clock__ns__sleep", "other"]);
+    assert!(matches!(&request.turns[0].parts[..], [Part::ToolCall(call)] if call.name == "wait"));
+}
+
+#[test]
+fn a_users_name_that_openai_would_refuse_is_lost() {
+    for (length, kept) in [(64, true), (65, false)] {
+        let request = Request { user: Some("u".repeat(length)), ..Request::default() };
+        for to in [Dialect::Chat, Dialect::Responses] {
+            let mut losses = Losses::default();
+            let body = write_request(&request, to, "gpt-5.1", &mut losses).unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!((body["user"].is_string(), losses.show().is_none()), (kept, kept), "{to} {length}");
+        }
+    }
+}
