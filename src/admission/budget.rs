@@ -150,10 +150,38 @@ pub(super) struct Budget {
 }
 
 /// What a take has taken, and when among all others.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Taken {
     pub(super) held: Cost,
     order: Order,
+    /// What of it was taken later, in its order: a refund is worth what would still be there, and what was taken
+    /// a moment ago would be.
+    raises: Vec<(Cost, Order)>,
+}
+
+/// The most raises that are told apart. Beyond it the oldest count as one, and less of them is given back.
+const RAISES_MAX: usize = 64;
+
+impl Taken {
+    fn raise(&mut self, more: Cost, order: Order) {
+        self.raises.push((more, order));
+        if self.raises.len() > RAISES_MAX {
+            let (second, _) = self.raises.remove(1);
+            let (first, _) = &mut self.raises[0];
+            (first.input, first.output) = (first.input + second.input, first.output + second.output);
+        }
+    }
+
+    /// Gives so many units back to a bucket: what was taken last is given back first.
+    fn refund(&self, (dimension, bucket): &mut (Dimension, Bucket), mut units: u64, now: Moment) {
+        let raises = if dimension.counts_requests() { &[][..] } else { &self.raises };
+        for (more, order) in raises.iter().rev() {
+            let back = units.min(dimension.weigh(*more));
+            bucket.refund(back, *order, now);
+            units -= back;
+        }
+        bucket.refund(units, self.order, now);
+    }
 }
 
 impl Budget {
@@ -216,31 +244,37 @@ impl Budget {
             }
         }
         self.open += 1;
-        Some(Taken { held: cost, order: self.order })
+        Some(Taken { held: cost, order: self.order, raises: Vec::new() })
     }
 
     /// Replaces what is held by `truth` in every bucket of tokens. The request itself stays counted: the
     /// providers count failed ones too.
     pub(super) fn correct(&mut self, taken: &mut Taken, truth: Cost, now: Moment) {
         self.order += 1;
-        for (dimension, bucket) in &mut self.buckets {
-            if dimension.counts_requests() {
-                continue;
-            }
-            let (held, truth) = (dimension.weigh(taken.held), dimension.weigh(truth));
+        for place in self.buckets.iter_mut().filter(|(dimension, _)| !dimension.counts_requests()) {
+            let (held, truth) = (place.0.weigh(taken.held), place.0.weigh(truth));
             match truth.checked_sub(held) {
                 Some(0) => {}
-                Some(more) => bucket.charge(more, self.order, now),
-                None => bucket.refund(held - truth, taken.order, now),
+                Some(more) => place.1.charge(more, self.order, now),
+                None => taken.refund(place, held - truth, now),
             }
+        }
+        let more = Cost {
+            input: truth.input - taken.held.input,
+            output: truth.output - taken.held.output,
+            output_is_guess: false,
+        };
+        if more.total() > Tokens::ZERO {
+            taken.raise(more, self.order);
         }
         taken.held = truth;
     }
 
     /// Undoes a take of which the provider never heard: not even a request was used.
-    pub(super) fn undo(&mut self, taken: Taken, now: Moment) {
-        for (dimension, bucket) in &mut self.buckets {
-            bucket.refund(dimension.weigh(taken.held), taken.order, now);
+    pub(super) fn undo(&mut self, taken: &Taken, now: Moment) {
+        for place in &mut self.buckets {
+            let units = place.0.weigh(taken.held);
+            taken.refund(place, units, now);
         }
         self.close();
     }

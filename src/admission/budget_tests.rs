@@ -149,7 +149,7 @@ fn a_refusal_for_a_minute_does_not_cost_the_day() {
 fn what_was_never_sent_is_undone_with_its_request() {
     let mut budget = Budget::new(limits(60, 600));
     let taken = budget.take(cost(40, 60), at(0.0)).expect("it is full");
-    budget.undo(taken, at(0.0));
+    budget.undo(&taken, at(0.0));
     assert_eq!(level(&budget, Dimension::TokensPerMinute, at(0.0)), 100);
     assert_eq!(level(&budget, Dimension::RequestsPerMinute, at(0.0)), 10);
     assert_eq!(budget.open(), 0);
@@ -172,4 +172,26 @@ fn a_reload_without_a_change_leaves_the_bucket_and_its_reservations_alone() {
     budget.retune(limits(60, 600), at(0.0));
     budget.correct(&mut taken, cost(0, 0), at(0.0));
     assert_eq!(level(&budget, Dimension::TokensPerMinute, at(0.0)), 100);
+}
+
+#[test]
+fn what_was_taken_beyond_the_truth_while_it_came_is_given_back() {
+    let check = |settled: f64, expected: i64| {
+        let mut budget = Budget::new(Limits {
+            output_tokens_per_minute: NonZeroU32::new(600),
+            burst_tokens: NonZeroU32::new(600),
+            ..Limits::default()
+        });
+        let mut taken = budget.take(cost(0, 10), at(0.0)).expect("it is full");
+        for (nth, output) in (20..=400).step_by(4).enumerate() {
+            budget.correct(&mut taken, cost(0, output), at(0.001 * nth as f64));
+        }
+        budget.correct(&mut taken, cost(0, 300), at(settled));
+        let left = level(&budget, Dimension::OutputTokensPerMinute, at(settled));
+        assert_eq!(left, expected, "settled after {settled} s");
+    };
+    check(0.15, 600 - 300 + 1);
+    check(20.0, 600 - 300 + 200);
+    // Full again, it would have been full anyway.
+    check(60.0, 600);
 }

@@ -143,7 +143,7 @@ impl Desk {
     pub fn leave(&mut self, ticket: Ticket, now: Moment) {
         self.queue.remove(ticket);
         if let Some((open, budget)) = self.closed(ticket) {
-            budget.undo(open.taken, now);
+            budget.undo(&open.taken, now);
         }
         self.serve(now);
         self.check();
@@ -339,9 +339,9 @@ impl Desk {
             }
             match pass.decide(ask) {
                 Decision::Grant(choice, taken) => {
-                    let target = choice.target.clone();
+                    let (target, held) = (choice.target.clone(), taken.held);
                     self.open.insert(ticket, Open { provider: target.provider.clone(), taken });
-                    self.effects.push(Effect::Granted(Grant { ticket, target, held: taken.held }));
+                    self.effects.push(Effect::Granted(Grant { ticket, target, held }));
                 }
                 Decision::Refuse(refusal) => self.effects.push(Effect::Refused(ticket, refusal)),
                 Decision::Wait { look_again } => {

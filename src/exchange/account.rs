@@ -58,6 +58,9 @@ pub(super) struct Account {
     pub(super) sent: Moment,
     pub(super) first_byte: Option<Moment>,
     pub(super) counted: Tokens,
+    /// What was held when the request was sent. The reservation may hold more by now, for output that came beyond
+    /// it, and that was never charged ahead.
+    pub(super) held: Cost,
     /// Taken when the account is closed.
     pub(super) reservation: Option<Reservation>,
 }
@@ -79,15 +82,15 @@ impl Account {
         self.counted = output;
         if let Some(reservation) = &mut self.reservation {
             let used = Cost { input: self.estimate.input, output, output_is_guess: false };
-            reservation.note(self.counting.settled(reservation.held(), used, Tokens::ZERO));
+            reservation.note(self.counting.settled(self.held, used, Tokens::ZERO));
         }
     }
 
     /// Settles on the provider's count, or on ours if it gave none.
     pub(super) fn close(&mut self, ending: Ending, usage: Option<Usage>) {
         let Some(reservation) = self.reservation.take() else { return };
-        let held = reservation.held();
-        let truth = self.truth(ending, usage, held);
+        let held = self.held;
+        let truth = self.truth(ending, usage);
         let cached = usage.unwrap_or_default().cached_input;
         reservation.settle(self.counting.settled(held, truth, cached));
         self.measure(ending, usage, truth);
@@ -122,12 +125,12 @@ impl Account {
     /// The provider's usage is the truth. Without it a stream is worth its tally; a plain answer was
     /// generated whole or in unknown part, so what is held stays: giving it back blindly would forgive
     /// real use. A usage that came before the end of a stream that has none may be older than the tally.
-    fn truth(&self, ending: Ending, usage: Option<Usage>, held: Cost) -> Cost {
+    fn truth(&self, ending: Ending, usage: Option<Usage>) -> Cost {
         let (input, output) = match usage {
             Some(usage) if ending == Ending::Complete => (usage.input, usage.output),
             Some(usage) => (usage.input, usage.output.max(self.counted)),
             None if self.stream => (self.estimate.input, self.counted),
-            None => (held.input, held.output),
+            None => (self.held.input, self.held.output),
         };
         Cost { input, output, output_is_guess: false }
     }

@@ -4,13 +4,15 @@
 //! decide what follows. Invariant: what is called begun has said something that is no error.
 
 use super::Gateway;
-use super::interpreter::Interpreter;
+use super::appraise::beside;
+use super::interpreter::{Interpreter, retold};
 use crate::dialect::Dialect;
 use crate::routing::{ErrorFacts, Outcome, judge, retry_after};
+use crate::tokens::INLINE_BYTES_MAX;
 use crate::units::Moment;
 use crate::upstream::{Failure, FailureKind, Reply, ReplyBody, for_client};
-use crate::wire::translate::{self, Losses, Scene, StreamWriter};
-use crate::wire::{ErrorBody, EventDecoder, Frame, Framing, ProviderError, Seen, Tally, Usage, UsageScan};
+use crate::wire::translate::{Losses, Scene};
+use crate::wire::{ErrorBody, EventDecoder, Frame, Framing, ProviderError, Seen, Tally, Usage};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -235,6 +237,9 @@ impl Listener {
                 if seen == Seen::Error {
                     return Err(self.failed_in_stream(&frame));
                 }
+                if self.scene.is_some() && matches!(frame, Frame::Oversized(_)) {
+                    return Err(unreadable());
+                }
                 let says_something = has_data(&frame);
                 read.push((frame, seen));
                 if says_something || held > NOISE_MAX {
@@ -312,23 +317,17 @@ impl Listener {
             bytes.extend_from_slice(&chunk);
         }
         let scene = self.scene.take().unwrap_or_default();
-        let answer = translate::read_answer(self.spoken, &bytes).map_err(|_| unreadable())?;
-        let mut scan = UsageScan::new(self.spoken);
-        scan.feed(&bytes);
         let mut kept = kept_headers(&headers);
         let array = scene.json_array && self.client == Dialect::Gemini;
         let as_events = self.stream && !array;
         let kind = if as_events { "text/event-stream" } else { "application/json" };
         kept.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        let bytes = if self.stream {
-            let mut out = Vec::new();
-            let mut writer = StreamWriter::new(self.client, scene).ok_or_else(unreadable)?;
-            translate::events_of(answer).iter().for_each(|event| writer.write(event, &mut out));
-            out
-        } else {
-            translate::write_answer(&answer, self.client, &scene)
-        };
-        let kind = BegunKind::Translated { bytes: bytes.into(), usage: scan.usage() };
+        let (spoken, client, stream) = (self.spoken, self.client, self.stream);
+        let is_long = bytes.len() > INLINE_BYTES_MAX;
+        let work = move || retold(spoken, client, stream, scene, &bytes);
+        let told = if is_long { beside(work).await.ok().flatten() } else { work() };
+        let (bytes, usage) = told.ok_or_else(unreadable)?;
+        let kind = BegunKind::Translated { bytes: bytes.into(), usage };
         Ok(self.begun(sent, status, kept, body, kind))
     }
 }
@@ -351,7 +350,7 @@ pub(super) fn is_success_or_clients_fault(status: StatusCode) -> bool {
     status.is_success() || matches!(status.as_u16(), 400 | 413 | 422)
 }
 
-fn is_kind(headers: &HeaderMap, kind: &str) -> bool {
+pub(super) fn is_kind(headers: &HeaderMap, kind: &str) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with(kind))
 }

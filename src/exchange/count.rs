@@ -4,7 +4,7 @@
 //! gets a number whenever its request can be read; agents that get none count by asking for whole answers.
 
 use super::attempt::{name_version, path_and_query};
-use super::beginning::is_success_or_clients_fault;
+use super::beginning::{is_kind, is_success_or_clients_fault};
 use super::live::Live;
 use super::ways::{Way, way};
 use super::{Answer, AnswerBody, Fault, Gateway, Request, router};
@@ -15,6 +15,11 @@ use http::Method;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a provider is waited for. An agent counts before each of its turns, and an estimate now is worth more
+/// to it than a number later.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const COUNTED_BY: HeaderName = HeaderName::from_static("x-tidegate-counted-by");
 
@@ -66,9 +71,10 @@ impl Gateway {
         let Some(upstream) = live.upstream(&target.provider) else { return Ok(None) };
         let model = target.model.as_str();
         let path = match count_path(dialect) {
-            Some(tail) => format!("{}{tail}", spoken.path_of(model, false)),
-            None => spoken.path_of(model, false).replace(dialect.verb(false), "countTokens"),
+            Some(tail) => Some(format!("{}{tail}", spoken.path_of(model, false))),
+            None => spoken.path_with_verb(model, "countTokens"),
         };
+        let Some(path) = path else { return Ok(None) };
         let query = query_for_provider(request.query.as_deref());
         let changes = Changes { model: Some(model), include_usage: false };
         let mut headers = forwardable(&request.headers, &self.hop);
@@ -80,8 +86,16 @@ impl Gateway {
             headers,
             body: RequestBody::Whole(patch(&request.body, call, &changes)),
         };
-        let Ok(Reply { status, headers, body }) = upstream.send(sent).await else { return Ok(None) };
-        if !is_success_or_clients_fault(status) {
+        let now = self.clock.now();
+        if self.health.well(std::slice::from_ref(target), now).is_err() {
+            return Ok(None);
+        }
+        let reply = tokio::select! {
+            reply = upstream.send(sent) => reply,
+            () = self.clock.sleep_until(now + PATIENCE) => return Ok(None),
+        };
+        let Ok(Reply { status, headers, body }) = reply else { return Ok(None) };
+        if !is_success_or_clients_fault(status) || !is_kind(&headers, "application/json") {
             return Ok(None);
         }
         let mut answer = Answer::new(AnswerBody::Passed(body));

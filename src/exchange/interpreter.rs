@@ -1,10 +1,11 @@
-//! Translates a stream while it flows by: events of the target's dialect in, bytes of the client's out.
+//! Translates an answer: events of the target's dialect in while they flow by, or all of it, bytes of the client's out.
 //!
 //! Knows the two ends of the hub and nothing of sockets. Invariant: what has begun ends in the client's dialect,
 //! with an end or with an error, whatever the provider does.
 
 use crate::dialect::Dialect;
-use crate::wire::translate::{Event, Scene, StreamReader, StreamWriter};
+use crate::wire::translate::{self, Event, Scene, StreamReader, StreamWriter};
+use crate::wire::{Usage, UsageScan};
 use bytes::Bytes;
 
 /// Both ends of a translated stream.
@@ -53,6 +54,28 @@ impl Interpreter {
         }
         (!out.is_empty()).then(|| out.into())
     }
+}
+
+/// An answer in one piece as its client is told it, and what it has used; `None` if it is none.
+pub(super) fn retold(
+    spoken: Dialect,
+    client: Dialect,
+    stream: bool,
+    scene: Scene,
+    bytes: &[u8],
+) -> Option<(Vec<u8>, Option<Usage>)> {
+    let answer = translate::read_answer(spoken, bytes).ok()?;
+    let mut scan = UsageScan::new(spoken);
+    scan.feed(bytes);
+    let told = if stream {
+        let mut out = Vec::new();
+        let mut writer = StreamWriter::new(client, scene)?;
+        translate::events_of(answer).iter().for_each(|event| writer.write(event, &mut out));
+        out
+    } else {
+        translate::write_answer(&answer, client, &scene)
+    };
+    Some((told, scan.usage()))
 }
 
 fn is_last(event: &Event) -> bool {

@@ -115,6 +115,7 @@ impl Gateway {
         loop {
             let ask = course.ask(self, &live, self.clock.now())?;
             let mut reservation = self.wait_for_room(ask, trace).await?;
+            let asked_before = trace.target.clone();
             self.granted(&course, &reservation, trace);
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {
@@ -125,21 +126,25 @@ impl Gateway {
                     return Ok(answer_with(*begun, account, hide_usage, request.asked.framing, trace));
                 }
                 Attempted::FellSick => {
-                    trace.attempts -= 1;
+                    trace.was_not_asked(asked_before);
                     reservation.give_back();
                 }
                 Attempted::Unfit(why) => {
-                    trace.attempts -= 1;
+                    trace.was_not_asked(asked_before);
                     let target = reservation.target().clone();
                     self.skip(vec![Skipped { target, why }], trace);
                     let failed = Failed::unsent(Outcome::Unfit);
-                    if let Some(answer) = self.after_failure(&mut course, failed, reservation, trace).await? {
+                    let counting = Counting::default();
+                    let after = self.after_failure(&mut course, failed, reservation, counting, trace);
+                    if let Some(answer) = after.await? {
                         self.gave_back(request, &answer, trace);
                         return Ok(answer);
                     }
                 }
                 Attempted::Failed(failed) => {
-                    if let Some(answer) = self.after_failure(&mut course, failed, reservation, trace).await? {
+                    let counting = live.counting(&reservation.target().provider);
+                    let after = self.after_failure(&mut course, failed, reservation, counting, trace);
+                    if let Some(answer) = after.await? {
                         self.gave_back(request, &answer, trace);
                         return Ok(answer);
                     }
@@ -166,6 +171,7 @@ impl Gateway {
         course: &mut Course,
         failed: Failed,
         reservation: Reservation,
+        counting: Counting,
         trace: &mut Trace,
     ) -> Result<Option<Answer>, Fault> {
         let now = self.clock.now();
@@ -175,11 +181,21 @@ impl Gateway {
                 reservation.penalise(now + trace.wait_after_refusal(retry_after, window));
             }
             (_, Spent::Nothing) => reservation.give_back(),
-            (_, Spent::Request) => reservation.settle(Default::default()),
+            (_, Spent::Request) if failed.status.is_some_and(|status| status.is_client_error()) => {
+                reservation.settle(Default::default());
+            }
+            // It had let the call in, and charged what it charges then.
+            (_, Spent::Request) => {
+                let charged = counting.settled(reservation.held(), Default::default(), Default::default());
+                reservation.settle(charged);
+            }
             (_, Spent::Unknown) => drop(reservation),
         }
         let next = course.plan.on(&target, &failed.outcome, now, fastrand::f64());
-        trace.last_failure = Some((failed.outcome, target));
+        let is_unfit = failed.outcome == Outcome::Unfit;
+        if !is_unfit {
+            trace.last_failure = Some((failed.outcome, target));
+        }
         match next {
             Next::WaitForRoom | Next::MoveOn => {
                 course.refusal = failed.answer.or(course.refusal.take());
@@ -190,14 +206,13 @@ impl Gateway {
                 Ok(None)
             }
             Next::Done | Next::GiveBack | Next::Exhausted => {
-                let is_unfit = failed.outcome == Outcome::Unfit;
                 // Who could not even be asked has no say in what the client is told of those who were.
                 let earlier = course.refusal.take().filter(|_| is_unfit);
                 match failed.answer.or(earlier) {
                     Some(answer) => Ok(Some(headers::given_back(answer, trace))),
                     None if is_unfit && trace.attempts == 0 => Err(Fault::Unfit(trace.skipped.clone())),
                     None => Err(Fault::NoAnswer {
-                        timed_out: failed.outcome == Outcome::TimedOut,
+                        timed_out: matches!(trace.last_failure, Some((Outcome::TimedOut, _))),
                         attempts: trace.attempts,
                     }),
                 }
@@ -266,6 +281,7 @@ impl Gateway {
             status: begun.status.as_u16(),
             first_byte: None,
             counted: Default::default(),
+            held: reservation.held(),
             reservation: Some(reservation),
         }
     }
@@ -327,6 +343,12 @@ struct Trace {
 }
 
 impl Trace {
+    /// What was granted was not sent: nobody was asked since `before`.
+    fn was_not_asked(&mut self, before: Option<TargetId>) {
+        self.attempts -= 1;
+        self.target = before;
+    }
+
     /// How long to leave a provider in peace after one more 429.
     fn wait_after_refusal(&mut self, said: Option<Duration>, window: Window) -> Duration {
         let unsaid = if window == Window::Day { UNSAID_DAY_WAIT } else { UNSAID_WAIT };

@@ -6,7 +6,8 @@ use super::{Answer, AnswerBody, Fault, Gateway};
 use crate::dialect::Family;
 use crate::ids::RequestId;
 use crate::upstream::{
-    FailureKind, RequestBody, UpstreamRequest, for_client, forwardable, query_for_provider,
+    AuthScheme, FailureKind, RequestBody, Spoken, UpstreamRequest, for_client, forwardable,
+    query_for_provider,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::sync::Arc;
@@ -47,13 +48,12 @@ impl Gateway {
         let live = self.live.load_full();
         let provider = live.provider_of_paths(request.family).ok_or(Fault::NoDefault)?;
         let upstream = live.upstream(provider).map(Arc::clone).ok_or(Fault::NoDefault)?;
+        let spoken = live.provider(provider).map(|provider| provider.upstream.spoken.as_slice());
+        let (path, auth) = placed(spoken.unwrap_or_default(), request.family, &request.path);
         let sent = UpstreamRequest {
             method: request.method.clone(),
-            path_and_query: path_and_query(
-                &request.path,
-                query_for_provider(request.query.as_deref()).as_deref(),
-            ),
-            auth: None,
+            path_and_query: path_and_query(&path, query_for_provider(request.query.as_deref()).as_deref()),
+            auth,
             headers: forwardable(&request.headers, &self.hop),
             body: request.body,
         };
@@ -76,4 +76,16 @@ impl Gateway {
         }
         Ok(answer)
     }
+}
+
+/// Where a path stands at a provider, and the header for the key there: a family's paths may begin elsewhere than
+/// the others, and want another header.
+fn placed(spoken: &[Spoken], family: Option<Family>, path: &str) -> (String, Option<AuthScheme>) {
+    let of_family = || spoken.iter().filter(|spoken| Some(spoken.dialect.family()) == family);
+    let below = of_family().find_map(|spoken| {
+        let rest = path.strip_prefix(spoken.dialect.path())?;
+        let is_below = rest.is_empty() || rest.starts_with('/');
+        (is_below && !spoken.path.contains('{')).then(|| (format!("{}{rest}", spoken.path), spoken.auth))
+    });
+    below.unwrap_or_else(|| (path.to_owned(), of_family().next().and_then(|spoken| spoken.auth)))
 }

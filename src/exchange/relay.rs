@@ -5,7 +5,7 @@
 //! neither ever looks complete. When the relay is dropped its account is closed, however it ended.
 
 use super::account::{Account, Ending};
-use super::beginning::{Begun, BegunKind, EVENT_MAX, frame_data, see};
+use super::beginning::{Begun, BegunKind, EVENT_MAX, see};
 use super::interpreter::Interpreter;
 use crate::dialect::Dialect;
 use crate::upstream::{Failure, ReplyBody};
@@ -19,6 +19,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 const BROKEN: &str = "The provider's answer broke off before its end. What came before is incomplete.";
+
+const TOO_LONG: &str =
+    "A part of the provider's answer is too long to be translated. What came before is incomplete.";
 
 /// An answer on its way.
 #[derive(Debug)]
@@ -79,6 +82,8 @@ impl Relay {
             BegunKind::Events { decoder, tally, read, interpreter } => {
                 // The first event has come already, or the answer would not have begun.
                 account.first_byte();
+                // What is translated comes as events, however the client's are told apart.
+                let framing = if interpreter.is_some() { Framing::Sse } else { framing };
                 let mut events = Events {
                     decoder: Some(decoder),
                     framing,
@@ -164,7 +169,11 @@ impl Events {
     /// The bytes of a frame that the client gets to see.
     fn shown(&mut self, frame: &Frame, seen: Seen) -> Option<Bytes> {
         if let Some(interpreter) = &mut self.interpreter {
-            return interpreter.hear(frame_data(frame)?);
+            return match frame {
+                Frame::Event(event) => interpreter.hear(event.data.as_ref()?),
+                // Its words cannot be read, and left out they would be missed by nobody.
+                Frame::Oversized(_) => interpreter.finish(TOO_LONG),
+            };
         }
         match (self.hide_usage, seen) {
             (false, _) | (true, Seen::Done | Seen::Error) => Some(frame.raw().clone()),
@@ -190,7 +199,8 @@ impl Events {
         match &mut self.interpreter {
             // It knows by itself whether what it has read was whole.
             Some(interpreter) => bytes.extend(interpreter.finish(BROKEN)),
-            None if !complete => bytes.push(self.broken()),
+            // Behind an end that has been said, nothing is.
+            None if !complete && !self.tally.done() => bytes.push(self.broken()),
             None => {}
         }
         (bytes, if complete { self.ending() } else { Ending::BrokeOff })

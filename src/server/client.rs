@@ -35,16 +35,30 @@ pub(super) fn request_id(headers: &HeaderMap) -> RequestId {
 /// Whose client this is, by what it asks for and by headers: one that Anthropic demands of every client, and one by
 /// which Google's SDKs tell of themselves, which use `/v1` as well.
 pub(super) fn family_of(path: &str, headers: &HeaderMap) -> Family {
+    let openais = path.strip_prefix("/v1beta/openai").filter(|rest| rest.starts_with('/'));
     let googles = path.starts_with("/v1beta/") || headers.contains_key("x-goog-api-client");
-    if googles && !path.starts_with("/v1beta/openai/") {
+    // Once more, because SDKs are pointed at /v1 and append it themselves.
+    let place = openais.unwrap_or(path);
+    let place = below_v1(place).map_or(place, |place| below_v1(place).unwrap_or(place));
+    let messages =
+        place.strip_prefix("/messages").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if googles && openais.is_none() {
         Family::Gemini
-    } else if headers.contains_key("anthropic-version") || path.contains("/messages") {
+    } else if headers.contains_key("anthropic-version") || messages {
         Family::Anthropic
-    } else if path.contains(":generateContent") || path.contains(":streamGenerateContent") {
+    } else if place.starts_with("/models/") && GOOGLES_VERBS.iter().any(|verb| place.ends_with(verb)) {
         Family::Gemini
     } else {
         Family::OpenAi
     }
+}
+
+/// What a path under `/models/` ends in that only Google has.
+const GOOGLES_VERBS: [&str; 5] =
+    [":generateContent", ":streamGenerateContent", ":countTokens", ":embedContent", ":batchEmbedContents"];
+
+fn below_v1(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1").filter(|rest| rest.starts_with('/'))
 }
 
 /// The whole body, and its part of the room for bodies. If its length is announced it waits for room before any

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, StatusCode};
+use std::time::Duration;
 
 /// A reason to turn a request away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,12 +77,12 @@ impl Rejection {
         }
     }
 
-    /// After how many seconds the same request may be served.
-    const fn retry_after(&self) -> Option<&'static str> {
+    /// After how long the same request may be served, in whole seconds.
+    const fn retry_after(&self) -> Option<Duration> {
         match self {
             // Exchanges end all the time, but each retry may bring a large body again.
-            Rejection::BodiesFull => Some("5"),
-            Rejection::Draining => Some("1"),
+            Rejection::BodiesFull => Some(Duration::from_secs(5)),
+            Rejection::Draining => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -129,15 +130,15 @@ impl Rejection {
             kind,
             param: None,
             code: Some(self.name()),
-            wait: None,
+            wait: comes_back,
         };
         let whole = AnswerBody::whole(body.to_json(family));
         let mut answer = (body.status_in(family), Body::new(whole)).into_response();
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        if let Some(seconds) = comes_back {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+        if let Some(wait) = comes_back {
+            headers.insert(RETRY_AFTER, wait.as_secs().into());
         } else {
             headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
         }

@@ -126,9 +126,17 @@ pub(super) fn is_hop_by_hop(name: &str) -> bool {
 
 fn stays_here(name: &str) -> bool {
     // They name an account of the client's, which the configured key does not belong to.
-    let account = matches!(name, "openai-organization" | "openai-project");
+    let account = matches!(
+        name,
+        "openai-organization" | "openai-project" | "chatgpt-account-id" | "x-goog-user-project"
+    );
     let about_client = matches!(name, "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-");
-    is_credential(name) || account || is_made_anew(name) || about_client || is_ours(name)
+    is_credential(name)
+        || looks_like_credential(name)
+        || account
+        || is_made_anew(name)
+        || about_client
+        || is_ours(name)
 }
 
 /// Whether a header of this name proves who somebody is.
@@ -137,6 +145,13 @@ pub(super) fn is_credential(name: &str) -> bool {
         name,
         "authorization" | "x-api-key" | "api-key" | "x-goog-api-key" | "cookie" | "proxy-authorization"
     )
+}
+
+/// Whether a client's header of this name may hold a key of its own: gateways, clouds and their SDKs have names
+/// that nobody can list.
+fn looks_like_credential(name: &str) -> bool {
+    const ENDS: [&str; 4] = ["authorization", "api-key", "subscription-key", "-token"];
+    ENDS.iter().any(|end| name.ends_with(end))
 }
 
 /// Of the connection or of the body as the client sent it; the ones for the provider are made anew.
@@ -152,8 +167,17 @@ pub(super) fn is_ours(name: &str) -> bool {
 /// Whether a header of this name means something in one dialect alone, or tells of a body in that dialect or of
 /// the program that speaks it.
 fn is_of_dialect(name: &str) -> bool {
-    const PREFIXES: [&str; 5] = ["anthropic-", "openai-", "x-goog-", "x-stainless-", "x-claude-"];
-    matches!(name, "content-type" | "accept" | "x-app" | "originator" | "session_id")
+    const PREFIXES: [&str; 8] = [
+        "anthropic-",
+        "openai-",
+        "x-goog-",
+        "x-stainless-",
+        "x-claude-",
+        "x-codex-",
+        "x-openai-",
+        "x-gemini-",
+    ];
+    matches!(name, "content-type" | "accept" | "x-app" | "originator" | "session_id" | "conversation_id")
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -190,6 +214,13 @@ mod tests {
             ("cookie", "theirs"),
             ("openai-organization", "theirs"),
             ("openai-project", "theirs"),
+            ("chatgpt-account-id", "theirs"),
+            ("x-goog-user-project", "theirs"),
+            ("x-auth-token", "theirs"),
+            ("x-amz-security-token", "theirs"),
+            ("x-litellm-api-key", "theirs"),
+            ("ocp-apim-subscription-key", "theirs"),
+            ("cf-aig-authorization", "theirs"),
             ("host", "localhost"),
             ("content-length", "5"),
             ("accept-encoding", "gzip, br"),
@@ -235,6 +266,10 @@ mod tests {
             ("x-app", "cli"),
             ("originator", "codex"),
             ("session_id", "s"),
+            ("conversation_id", "s"),
+            ("x-codex-turn-state", "s"),
+            ("x-openai-subagent", "s"),
+            ("x-gemini-api-privileged-user-id", "s"),
             ("content-type", "application/json"),
             ("accept", "text/event-stream"),
             ("user-agent", "sdk/1"),

@@ -3,11 +3,12 @@
 //! Knows names, not values. Invariant: what stays keeps its bytes; and a credential is known as one in whatever
 //! spelling a server would read it.
 
-/// Names under which credentials travel in queries. The first two are what clients put there themselves; the
-/// others are mistakes of configurations.
-const CREDENTIALS: [&str; 13] = [
+/// Names under which credentials travel in queries. The last ones mean one in a configuration alone: in a client's
+/// query they may be anything, such as the name of a page.
+const CREDENTIALS: [&str; 14] = [
     "key",
     "access_token",
+    "oauth_token",
     "api_key",
     "api-key",
     "apikey",
@@ -21,8 +22,9 @@ const CREDENTIALS: [&str; 13] = [
     "token",
 ];
 
-/// How many of [`CREDENTIALS`] a client's SDK puts into a query: Gemini's `key`, Google's `access_token`.
-const OF_CLIENTS: usize = 2;
+/// How many of [`CREDENTIALS`] are nothing else in a client's query: Gemini's `key`, Google's `access_token` and
+/// `oauth_token`, Azure's `api-key` and its like.
+const OF_CLIENTS: usize = 9;
 
 /// What of a client's query may go to a provider: all but its credentials, byte for byte. `None` if nothing
 /// remains, or there was nothing.
@@ -81,6 +83,7 @@ mod tests {
         check("keys=1&monkey=2&key%3D=3&ke%y=4&=key&%=5", Some("keys=1&monkey=2&key%3D=3&ke%y=4&=key&%=5"));
         check("a=%20+é&&b&c=key=d", Some("a=%20+é&&b&c=key=d"));
         check("token=page-2", Some("token=page-2"));
+        check("api-key=1&api_key=2&APIKEY=3&oauth_token=4&x-goog-api-key=5&authorization=6", None);
     }
 
     #[test]

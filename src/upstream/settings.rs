@@ -55,12 +55,28 @@ impl Spoken {
 
     /// The path of a call, with the model in it percent-encoded where it belongs there.
     pub fn path_of(&self, model: &str, stream: bool) -> String {
-        self.path.replace("{verb}", self.dialect.verb(stream)).replace("{model}", &percent_encoded(model))
+        self.with(model, self.dialect.verb(stream))
+    }
+
+    /// The path with Google's verb for something else than a call; `None` if its verb is not to be chosen.
+    pub fn path_with_verb(&self, model: &str, verb: &str) -> Option<String> {
+        self.path.contains("{verb}").then(|| self.with(model, verb))
+    }
+
+    fn with(&self, model: &str, verb: &str) -> String {
+        // Google calls a model by the name of its resource, too, which begins with the segment before it.
+        let is_resource = self.path.contains("/models/{model}");
+        let model = model.strip_prefix("models/").filter(|_| is_resource).unwrap_or(model);
+        self.path.replace("{verb}", verb).replace("{model}", &percent_encoded(model))
     }
 }
 
-/// A name as one segment of a path: everything but RFC 3986's unreserved bytes is encoded.
+/// A name as one segment of a path: everything but RFC 3986's unreserved bytes is encoded, so that no name leads
+/// elsewhere. What would climb is encoded twice, for URLs read it encoded once as they read it plain.
 fn percent_encoded(name: &str) -> String {
+    if matches!(name, "." | "..") {
+        return name.replace('.', "%252E");
+    }
     let mut encoded = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -23,6 +23,8 @@
 //! - `refused_for_now`: a provider's 429.
 //! - `dialects`: each dialect within itself.
 //! - `crossing`: plans that cross dialects.
+//! - `borders`: where dialects, rules and providers meet.
+//! - `odd_crossings`: answers that cross dialects and are odd.
 //! - `tongues`: the dialects as clients speak them.
 //! - `failover`: a provider that cannot serve.
 //! - `breakers`: a provider that keeps failing.
@@ -33,6 +35,7 @@
 mod answers;
 mod beside;
 mod bodies;
+mod borders;
 mod breakers;
 mod broken_streams;
 mod canary;
@@ -48,6 +51,7 @@ mod leaving;
 mod listeners;
 mod metrics;
 mod odd;
+mod odd_crossings;
 mod odd_streams;
 mod openmetrics;
 mod passthrough;

@@ -101,7 +101,7 @@ impl Resolver<'_> {
             let Some(written) = filled(written) else { continue };
             let (name, path) = (dialect.name(), written.get_ref().trim());
             let key = format!("{at}.{name}");
-            if let Some((wrong, instead)) = bad_path(path) {
+            if let Some((wrong, instead)) = bad_path(dialect, path) {
                 self.mistake(written.span(), &key, wrong, instead);
                 continue;
             }
@@ -211,12 +211,19 @@ fn by_dialect(raw: RawPaths) -> [(Dialect, Option<Spanned<String>>); 8] {
     ]
 }
 
-fn bad_path(path: &str) -> Option<(&'static str, &'static str)> {
+fn bad_path(dialect: Dialect, path: &str) -> Option<(&'static str, &'static str)> {
     let plain = path.replace("{model}", "m").replace("{verb}", "v");
     if !path.starts_with('/') {
         Some(("a path must begin with `/`", "write it as it stands below `base_url`: \"/chat/completions\""))
     } else if plain.contains(['{', '}']) {
         Some(("a path may hold `{model}` and `{verb}`, and no other braces", "write \"/x/{model}/chat\""))
+    } else if dialect == Dialect::Gemini && !path.contains("{verb}") {
+        Some((
+            "this path must hold `{verb}`, which asks for a stream or for none",
+            "write \"/models/{model}:{verb}\"",
+        ))
+    } else if dialect.family() != Family::Gemini && path.contains("{verb}") {
+        Some(("only Google's paths hold a `{verb}`", "leave it out"))
     } else if path.contains(['?', '#']) {
         Some(("a path must not have a query or a fragment", "put what follows the `?` into `query`"))
     } else if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
@@ -271,13 +278,22 @@ mod tests {
 
     #[test]
     fn a_path_stays_below_its_base() {
-        for path in ["/chat", "/deployments/{model}/chat", "/models/{model}:{verb}", "/a%20b", "/"] {
-            assert_eq!(bad_path(path), None, "{path}");
+        for path in ["/chat", "/deployments/{model}/chat", "/a%20b", "/"] {
+            assert_eq!(bad_path(Dialect::Chat, path), None, "{path}");
         }
         for path in
             ["", "chat", "/a?b", "/a#b", "/{modle}", "/a}", "/a b", "/é", "/..", "/a/%2E%2e/b", "/.", "/\\x"]
         {
-            assert!(bad_path(path).is_some(), "{path}");
+            assert!(bad_path(Dialect::Chat, path).is_some(), "{path}");
+        }
+        for (dialect, path, is_good) in [
+            (Dialect::Gemini, "/models/{model}:{verb}", true),
+            (Dialect::Gemini, "/models/{model}:generateContent", false),
+            (Dialect::GeminiEmbed, "/models/{model}:embedContent", true),
+            (Dialect::GeminiEmbed, "/models/{model}:{verb}", true),
+            (Dialect::Chat, "/x/{verb}", false),
+        ] {
+            assert_eq!(bad_path(dialect, path).is_none(), is_good, "{dialect} {path}");
         }
     }
 }
