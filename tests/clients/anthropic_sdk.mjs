@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import Anthropic from "@anthropic-ai/sdk";
 
 import {
-  BOTH_CALLS, CANARY, GATEWAY, MODELS, PNG, QUESTION, SAID, TIME, USE_TWO_TOOLS, WEATHER, WORDS, collect, failing, main,
-  promise, received,
+  BOTH_CALLS, CANARY, GATEWAY, MODELS, PNG, QUESTION, SAID, TIME, USE_TWO_TOOLS, WEATHER, WORDS, collect,
+  failing, main, promise, received,
 } from "./promises.mjs";
 
 // Without retries of its own, so that every failure of the gateway shows.

@@ -1,11 +1,13 @@
 """The official Python SDK of Anthropic through every route: messages, whatever the provider speaks."""
 
+import base64
+
 import anthropic
 from pydantic import BaseModel
 
 from promises import (
-    BREAKS, CANARY, GATEWAY, LONG_QUESTION, MODELS, PNG, QUESTION, SAID, SIMULATED, TIME, TIME_INPUT, USE_TOOL, USE_TWO_TOOLS, WEATHER, WEATHER_INPUT, WORDS,
-    failing, faulty, main, promise, promise_on, received,
+    BREAKS, CANARY, GATEWAY, LONG_QUESTION, MODELS, PNG, QUESTION, SAID, SIMULATED, TIME, TIME_INPUT, USE_TOOL,
+    USE_TWO_TOOLS, WEATHER, WEATHER_INPUT, WORDS, failing, faulty, main, promise, promise_on, received,
 )
 
 # Without retries of its own, so that every failure of the gateway shows.
@@ -16,6 +18,7 @@ TOOLS = [
     {"name": "get_weather", "description": "Tells the weather in a city.", "input_schema": WEATHER},
     {"name": "get_time", "description": "Tells the time.", "input_schema": TIME},
 ]
+PDF = base64.b64encode(b"%PDF-1.4\n%%EOF\n").decode()
 BOTH_CALLS = [("get_weather", WEATHER_INPUT), ("get_time", TIME_INPUT)]
 THINKING = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 4096}
 
@@ -197,9 +200,7 @@ def check_thoughts(via, message):
     assert text_of(message) == SAID, message
     # A provider of chat keeps its thoughts to itself.
     if via != "via-chat":
-        kinds = [block.type for block in message.content]
-        # Gemini signs the end of its words, not its thoughts: the signature comes behind them.
-        assert kinds == ["thinking", "text"] + ["thinking"] * (via == "via-gemini"), message
+        assert [block.type for block in message.content] == ["thinking", "text"], message
         assert "kindly" in message.content[0].thinking, message
         assert message.usage.output_tokens > WORDS, message.usage
 
@@ -224,6 +225,14 @@ def pictures_and_a_cached_system_prompt_are_taken(via):
     check_message(via, message)
     assert text_of(message) == SAID, message
     assert PNG in received() and "Be brief." in received(), received()
+
+
+@promise
+def a_document_is_taken(via):
+    source = {"type": "base64", "media_type": "application/pdf", "data": PDF}
+    parts = [{"type": "document", "source": source}, {"type": "text", "text": QUESTION}]
+    assert text_of(ask(via, parts)) == SAID
+    assert PDF in received(), received()
 
 
 @promise_on("via-messages")
@@ -261,16 +270,19 @@ def a_model_that_nobody_serves_is_not_found(via):
 
 @promise
 def an_error_of_the_provider_is_of_its_class(via):
-    cases = [(500, anthropic.InternalServerError, "api_error"), (400, anthropic.BadRequestError, "invalid_request_error")]
-    cases += [(529, anthropic.OverloadedError, "overloaded_error")] if via == "via-messages" else []
-    cases += [] if via == "via-messages" else [(503, anthropic.InternalServerError, None)]
+    cases = [
+        (500, anthropic.InternalServerError, "api_error"),
+        (400, anthropic.BadRequestError, "invalid_request_error"),
+        (429, anthropic.RateLimitError, "rate_limit_error"),
+        (529, anthropic.OverloadedError, "overloaded_error"),
+    ]
     for status, kind, word in cases:
         with failing(status):
             try:
                 ask(via)
             except kind as error:
                 assert error.body["type"] == "error" and error.body["error"]["message"], error.body
-                assert word in (None, error.body["error"]["type"]), error.body
+                assert word == error.body["error"]["type"], error.body
                 continue
         raise AssertionError(f"{status} was answered")
 

@@ -7,8 +7,8 @@ from google.genai import errors, types
 from pydantic import BaseModel
 
 from promises import (
-    BREAKS, CANARY, GATEWAY, LONG_QUESTION, MODELS, PNG, QUESTION, SAID, SIMULATED, TIME_INPUT, USE_TOOL, USE_TWO_TOOLS, WEATHER_INPUT, WORDS,
-    failing, faulty, main, promise, promise_on, received,
+    BREAKS, CANARY, GATEWAY, LONG_QUESTION, MODELS, PNG, QUESTION, SAID, SIMULATED, TIME_INPUT, USE_TOOL,
+    USE_TWO_TOOLS, WEATHER_INPUT, WORDS, failing, faulty, main, promise, promise_on, received,
 )
 
 client = genai.Client(api_key=CANARY, http_options=types.HttpOptions(base_url=GATEWAY, timeout=60_000))
@@ -20,14 +20,18 @@ TOOLS = types.Tool(
             name="get_weather",
             description="Tells the weather in a city.",
             parameters=types.Schema(
-                type="OBJECT", properties={"city": STRING, "days": types.Schema(type="INTEGER")}, required=["city", "days"]
+                type="OBJECT",
+                properties={"city": STRING, "days": types.Schema(type="INTEGER")},
+                required=["city", "days"],
             ),
         ),
         types.FunctionDeclaration(
             name="get_time",
             description="Tells the time.",
             parameters=types.Schema(
-                type="OBJECT", properties={"zone": types.Schema(type="STRING", enum=["UTC", "CET"])}, required=["zone"]
+                type="OBJECT",
+                properties={"zone": types.Schema(type="STRING", enum=["UTC", "CET"])},
+                required=["zone"],
             ),
         ),
     ]
@@ -99,13 +103,13 @@ def two_functions_are_called_and_their_results_taken(via):
     answer = ask(via, USE_TWO_TOOLS, tools=[TOOLS])
     assert [(call.name, call.args) for call in answer.function_calls] == BOTH_CALLS, answer
     results = [
-        types.Part(function_response=types.FunctionResponse(id=call.id, name=call.name, response={"result": f"result {n}"}))
+        types.FunctionResponse(id=call.id, name=call.name, response={"result": f"result {n}"})
         for n, call in enumerate(answer.function_calls)
     ]
     history = [
         types.Content(role="user", parts=[types.Part(text=USE_TWO_TOOLS)]),
         answer.candidates[0].content,
-        types.Content(role="user", parts=results),
+        types.Content(role="user", parts=[types.Part(function_response=result) for result in results]),
     ]
     answer = ask(via, history, tools=[TOOLS])
     assert answer.text.startswith("This is tidegate's"), answer
@@ -163,7 +167,8 @@ def a_system_instruction_and_pictures_are_taken(via):
 
 @promise
 def thoughts_are_told_apart_and_taken_back(via):
-    thinking = {"thinking_config": types.ThinkingConfig(include_thoughts=True, thinking_budget=1024), "max_output_tokens": 4096}
+    config = types.ThinkingConfig(include_thoughts=True, thinking_budget=1024)
+    thinking = {"thinking_config": config, "max_output_tokens": 4096}
     answer = ask(via, **thinking)
     assert answer.text == SAID, answer
     thoughts = [part.text for part in answer.candidates[0].content.parts if part.thought]
@@ -214,7 +219,7 @@ def a_model_that_nobody_serves_is_not_found(via):
 
 @promise
 def an_error_of_the_provider_has_its_code(via):
-    for status, word in ((400, "INVALID_ARGUMENT"), (503, "UNAVAILABLE")):
+    for status, word in ((400, "INVALID_ARGUMENT"), (503, "UNAVAILABLE"), (429, "RESOURCE_EXHAUSTED")):
         with failing(status):
             try:
                 ask(via)

@@ -6,7 +6,8 @@ from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
 from promises import (
-    CANARY, GATEWAY, QUESTION, SAID, SIMULATED, USE_TOOL, USE_TWO_TOOLS, WEATHER_INPUT, WORDS, main, promise, received,
+    CANARY, GATEWAY, QUESTION, SAID, SIMULATED, USE_TOOL, USE_TWO_TOOLS, WEATHER_INPUT, WORDS, main, promise,
+    received,
 )
 
 KINDS = (False, True)
@@ -58,8 +59,10 @@ def its_tools_are_called_and_their_results_taken(via):
         bound = model(via, kind).bind_tools([get_weather])
         history = [HumanMessage(USE_TWO_TOOLS)]
         message = bound.invoke(history)
-        assert [(call["name"], call["args"]) for call in message.tool_calls] == [("get_weather", WEATHER_INPUT)] * 2, message
-        history += [message, *(ToolMessage(get_weather.invoke(call).content, tool_call_id=call["id"]) for call in message.tool_calls)]
+        calls = message.tool_calls
+        assert [(call["name"], call["args"]) for call in calls] == [("get_weather", WEATHER_INPUT)] * 2, message
+        results = [ToolMessage(get_weather.invoke(call).content, tool_call_id=call["id"]) for call in calls]
+        history += [message, *results]
         assert bound.invoke(history).text.startswith("This is tidegate's"), history
         assert f"18 degrees in {SIMULATED}" in received(), received()
 

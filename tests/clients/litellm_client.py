@@ -1,14 +1,10 @@
 """LiteLLM as a client through every route: as if the gateway were OpenAI, Anthropic and Gemini."""
 
 import json
-import os
 
-# It would fetch its table of prices from the network.
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+import litellm
 
-import litellm  # noqa: E402: after its variable
-
-from promises import (  # noqa: E402
+from promises import (
     CANARY, GATEWAY, QUESTION, SAID, TIME, TIME_INPUT, USE_TWO_TOOLS, WEATHER, WEATHER_INPUT, WORDS, main, promise,
     received,
 )

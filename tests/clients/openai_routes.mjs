@@ -9,8 +9,8 @@ import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
 import {
-  BOTH_CALLS, CANARY, GATEWAY, MODELS, QUESTION, SAID, TIME, USE_TWO_TOOLS, WEATHER, WEATHER_INPUT, WORDS, collect, failing,
-  main, promise, received,
+  BOTH_CALLS, CANARY, GATEWAY, MODELS, QUESTION, SAID, TIME, USE_TWO_TOOLS, WEATHER, WEATHER_INPUT, WORDS,
+  collect, failing, main, promise, received,
 } from "./promises.mjs";
 
 // Without retries of its own, so that every failure of the gateway shows.

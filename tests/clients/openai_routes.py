@@ -10,8 +10,8 @@ import openai
 from pydantic import BaseModel
 
 from promises import (
-    BREAKS, CANARY, GATEWAY, LONG_QUESTION, MODELS, PNG, QUESTION, SAID, SIMULATED, TIME, TIME_INPUT, USE_TOOL, USE_TWO_TOOLS, WEATHER,
-    WEATHER_INPUT, WORDS, failing, faulty, main, promise, promise_on, received,
+    BREAKS, CANARY, GATEWAY, LONG_QUESTION, MODELS, PNG, QUESTION, SAID, SIMULATED, TIME, TIME_INPUT, USE_TOOL,
+    USE_TWO_TOOLS, WEATHER, WEATHER_INPUT, WORDS, failing, faulty, main, promise, promise_on, received,
 )
 
 # Without retries of its own, so that every failure of the gateway shows.
@@ -148,6 +148,17 @@ def a_chat_is_parsed_by_its_schema(via):
 
 
 @promise
+def two_choices_are_given_or_refused(via):
+    # Only chat is asked for several answers at a time.
+    try:
+        answer = chat(via, n=2)
+    except openai.BadRequestError as error:
+        assert via != "via-chat" and "n = 2" in error.body["message"], error
+        return
+    assert via == "via-chat" and len(answer.choices) == 2, answer
+
+
+@promise
 def a_chat_with_reasoning_effort_is_answered_after_thought(via):
     answer = chat(via, reasoning_effort="low", max_tokens=4096)
     assert answer.choices[0].message.content == SAID, answer
@@ -168,7 +179,8 @@ def a_chat_takes_pictures_and_the_words_of_its_developer(via):
 @promise
 def an_error_of_the_provider_is_of_its_class(via):
     for ask in (chat, responses):
-        for status, kind in ((503, openai.InternalServerError), (400, openai.BadRequestError)):
+        cases = ((503, openai.InternalServerError), (400, openai.BadRequestError), (429, openai.RateLimitError))
+        for status, kind in cases:
             with failing(status):
                 try:
                     ask(via)

@@ -109,8 +109,8 @@ def faulty(**faults):
 
 
 def failing(status):
-    """The provider fails the next call with this status."""
-    return faulty(fail_next={"times": 1, "status": status, "headers": {}})
+    """The provider fails the next call with this status, and for so long that nobody waits."""
+    return faulty(fail_next={"times": 1, "status": status, "headers": {"retry-after": "86400"}})
 
 
 # Ways in which a stream breaks off: the connection goes, and the provider says that it failed.

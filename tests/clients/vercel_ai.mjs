@@ -10,7 +10,8 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from "ai";
 
 import {
-  CANARY, GATEWAY, QUESTION, SAID, USE_TOOL, WEATHER, WEATHER_INPUT, WORDS, collect, failing, main, promise, received,
+  CANARY, GATEWAY, QUESTION, SAID, USE_TOOL, WEATHER, WEATHER_INPUT, WORDS, collect, failing, main, promise,
+  received,
 } from "./promises.mjs";
 
 const openai = createOpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: CANARY });
@@ -34,7 +35,8 @@ function weather(seen) {
 }
 
 for (const [name, model] of Object.entries(MODELS)) {
-  const ask = (via, more = {}) => ({ model: model(via), maxRetries: 0, maxOutputTokens: 64, prompt: QUESTION, ...more });
+  const usual = { maxRetries: 0, maxOutputTokens: 64, prompt: QUESTION };
+  const ask = (via, more = {}) => ({ model: model(via), ...usual, ...more });
 
   promise(`${name} generates`, async (via) => {
     const answer = await generateText(ask(via, { system: "Be brief." }));
@@ -81,7 +83,8 @@ for (const [name, model] of Object.entries(MODELS)) {
     };
     await assert.rejects(generateText(ask("no-such-model")), failed(404));
     // Anthropic's own word for what others call unavailable is overloaded.
-    await failing(503, () => assert.rejects(generateText(ask(via)), failed(503, ...(name === "anthropic" ? [529] : []))));
+    const sick = name === "anthropic" ? failed(503, 529) : failed(503);
+    await failing(503, () => assert.rejects(generateText(ask(via)), sick));
   });
 }
 

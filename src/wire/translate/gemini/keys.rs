@@ -47,7 +47,7 @@ pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 /// the alphabet for URLs too, with padding or without.
 pub(super) fn bytes(value: &Value, key: &str) -> String {
     let mut data = text(value, key).replace('-', "+").replace('_', "/");
-    while data.len() % 4 != 0 {
+    while !data.len().is_multiple_of(4) {
         data.push('=');
     }
     data
