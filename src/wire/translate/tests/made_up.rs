@@ -95,7 +95,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn media(kinds: &'static [&'static str]) -> impl Strategy<Value = Media> {
-    let inline = (select(kinds), "[A-Za-z0-9+/]{4,8}");
+    let inline = (select(kinds), "([A-Za-z0-9+/]{4}){1,2}");
     inline.prop_map(|(kind, data)| Media::Inline { kind: kind.to_owned(), data })
 }
 
