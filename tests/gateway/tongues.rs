@@ -2,6 +2,8 @@
 //!
 //! Reads with a reader of its own, so that a mistake in `wire` cannot hide in both.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be read fails the test")]
+
 use crate::world::{World, events};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
