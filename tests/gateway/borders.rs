@@ -204,7 +204,10 @@ async fn keeping(behind: &[&str]) -> Plan {
 /// Output tokens taken, of 60,000. A token a millisecond comes back.
 async fn taken(world: &World) -> i64 {
     let health = until(world, |health| provider(health, "a")["open"] == 0).await;
-    60_000 - provider(&health, "a")["budget"]["output_tokens_per_minute"]["available"].as_i64().unwrap()
+    60_000
+        - provider(&health, "a")["budget"]["output_tokens_per_minute"]["available"]
+            .as_i64()
+            .expect("a number")
 }
 
 #[tokio::test]

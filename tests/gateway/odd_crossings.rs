@@ -178,7 +178,7 @@ async fn an_array_that_breaks_is_json_that_ends_in_an_error() {
         let (plan, _) = canned(Plan::new(), "a", answer).await;
         let world = plan
             .set(|settings| {
-                settings.exchange.providers[0].upstream.spoken = vec![Spoken::usual(Dialect::Gemini)]
+                settings.exchange.providers[0].upstream.spoken = vec![Spoken::usual(Dialect::Gemini)];
             })
             .start()
             .await;
