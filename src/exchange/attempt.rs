@@ -118,7 +118,7 @@ async fn outgoing(
         Some(Way::Same(spoken)) => Ok(same(gateway, sendable, target, spoken)),
         Some(Way::Through(spoken)) => {
             let rendered = rendered(sendable.interpreted, spoken.dialect, target).await?;
-            Ok(translated(gateway, sendable, target, spoken, rendered))
+            Ok(translated(gateway, live, sendable, target, spoken, rendered))
         }
         // A reload may have changed what the provider speaks.
         None => Err(format!("it does not speak {}", sendable.call.dialect)),
@@ -171,6 +171,7 @@ async fn rendered(
 
 fn translated(
     gateway: &Gateway,
+    live: &Live,
     sendable: &Sendable<'_>,
     target: &TargetId,
     spoken: &Spoken,
@@ -181,7 +182,9 @@ fn translated(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if call.stream { "text/event-stream" } else { "application/json" };
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
-    if spoken.dialect == Dialect::Messages {
+    let settled = live.provider(&target.provider).map(|provider| &provider.upstream.headers);
+    let is_settled = settled.is_some_and(|headers| headers.names().any(|name| *name == ANTHROPIC_VERSION));
+    if spoken.dialect == Dialect::Messages && !is_settled {
         headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
     }
     let path = spoken.path_of(target.model.as_str(), call.stream);
