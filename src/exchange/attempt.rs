@@ -18,8 +18,9 @@ use crate::upstream::{
     Forwardable, RequestBody, Spoken, UpstreamRequest, forwardable, forwardable_translated,
     query_for_provider,
 };
-use crate::wire::translate::{Losses, Scene, without_foreign_seals};
+use crate::wire::translate::{Losses, Scene, may_hold_foreign_seals, without_foreign_seals};
 use crate::wire::{Call, Changes, Framing, patch};
+use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{HeaderName, Method};
 use std::sync::Arc;
@@ -116,10 +117,10 @@ async fn outgoing(
     target: &TargetId,
 ) -> Result<Outgoing, String> {
     match way(live, sendable.call.dialect, target) {
-        Some(Way::Same(spoken)) => Ok(same(gateway, sendable, target, spoken)),
+        Some(Way::Same(spoken)) => Ok(same(gateway, live, sendable, target, spoken).await?),
         Some(Way::Through(spoken)) => {
             let rendered = rendered(sendable.interpreted, spoken.dialect, target).await?;
-            Ok(translated(gateway, sendable, target, spoken, rendered))
+            Ok(translated(gateway, live, sendable, target, spoken, rendered))
         }
         // A reload may have changed what the provider speaks.
         None => Err(format!("it does not speak {}", sendable.call.dialect)),
@@ -127,7 +128,13 @@ async fn outgoing(
 }
 
 /// The client's own bytes, but for what must be changed, and what only other providers can read.
-fn same(gateway: &Gateway, sendable: &Sendable<'_>, target: &TargetId, spoken: &Spoken) -> Outgoing {
+async fn same(
+    gateway: &Gateway,
+    live: &Live,
+    sendable: &Sendable<'_>,
+    target: &TargetId,
+    spoken: &Spoken,
+) -> Result<Outgoing, String> {
     let Sendable { request, call, .. } = sendable;
     let changes = Changes {
         model: Some(target.model.as_str()),
@@ -136,10 +143,10 @@ fn same(gateway: &Gateway, sendable: &Sendable<'_>, target: &TargetId, spoken: &
     let path = spoken.path_of(target.model.as_str(), call.stream);
     let query = query_for_provider(request.query.as_deref());
     let mut headers = forwardable(&request.headers, &gateway.hop);
-    name_version(&mut headers, call.dialect);
+    name_version(&mut headers, live, target, call.dialect);
     let body = patch(&request.body, call, &changes);
-    let body = without_foreign_seals(call.dialect, target.model.as_str(), body);
-    Outgoing {
+    let body = brought_home(call.dialect, target.model.as_str(), body).await?;
+    Ok(Outgoing {
         request: UpstreamRequest {
             method: Method::POST,
             path_and_query: path_and_query(&path, query.as_deref()),
@@ -155,7 +162,17 @@ fn same(gateway: &Gateway, sendable: &Sendable<'_>, target: &TargetId, spoken: &
             scene: None,
             losses: Losses::default(),
         },
+    })
+}
+
+/// The body without what only other providers can read, off the async threads where that takes long.
+pub(super) async fn brought_home(dialect: Dialect, model: &str, body: Bytes) -> Result<Bytes, String> {
+    if body.len() <= INLINE_BYTES_MAX || !may_hold_foreign_seals(dialect, model, &body) {
+        return Ok(without_foreign_seals(dialect, model, body));
     }
+    let model = model.to_owned();
+    let work = beside(move || without_foreign_seals(dialect, &model, body));
+    work.await.map_err(|_| "it could not be read".to_owned())
 }
 
 /// Writes the request in the target's dialect, off the async threads where that takes long.
@@ -176,6 +193,7 @@ async fn rendered(
 
 fn translated(
     gateway: &Gateway,
+    live: &Live,
     sendable: &Sendable<'_>,
     target: &TargetId,
     spoken: &Spoken,
@@ -186,7 +204,7 @@ fn translated(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if call.stream { "text/event-stream" } else { "application/json" };
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
-    name_version(&mut headers, spoken.dialect);
+    name_version(&mut headers, live, target, spoken.dialect);
     let path = spoken.path_of(target.model.as_str(), call.stream);
     // Events can be told apart while they come; the array that Gemini sends without this, too, but not as easily.
     let query = (call.stream && spoken.dialect == Dialect::Gemini).then_some("alt=sse");
@@ -217,9 +235,13 @@ fn translated(
     }
 }
 
-/// Names the version of Anthropic's dialect where the client did not: who tries it by hand forgets it.
-pub(super) fn name_version(headers: &mut Forwardable, dialect: Dialect) {
-    if dialect == Dialect::Messages && !headers.as_map().contains_key(&ANTHROPIC_VERSION) {
+/// Names the version of Anthropic's dialect where neither the client nor the configuration does: who tries it by
+/// hand forgets it.
+pub(super) fn name_version(headers: &mut Forwardable, live: &Live, target: &TargetId, dialect: Dialect) {
+    let settled = live.provider(&target.provider).map(|provider| &provider.upstream.headers);
+    let is_settled = settled.is_some_and(|headers| headers.names().any(|name| *name == ANTHROPIC_VERSION));
+    let is_named = is_settled || headers.as_map().contains_key(&ANTHROPIC_VERSION);
+    if dialect == Dialect::Messages && !is_named {
         headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
     }
 }

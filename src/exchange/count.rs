@@ -3,14 +3,13 @@
 //! Nothing is generated, so nothing is admitted: providers count such requests apart. Invariant: a client that asks
 //! gets a number whenever its request can be read; agents that get none count by asking for whole answers.
 
-use super::attempt::{name_version, path_and_query};
+use super::attempt::{brought_home, name_version, path_and_query};
 use super::beginning::{is_kind, is_success_or_clients_fault};
 use super::live::Live;
 use super::ways::{Way, way};
 use super::{Answer, AnswerBody, Fault, Gateway, Request, router};
 use crate::dialect::Dialect;
 use crate::upstream::{Reply, RequestBody, UpstreamRequest, for_client, forwardable, query_for_provider};
-use crate::wire::translate::without_foreign_seals;
 use crate::wire::{Call, Changes, count_path, patch};
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -78,18 +77,16 @@ impl Gateway {
         let Some(path) = path else { return Ok(None) };
         let query = query_for_provider(request.query.as_deref());
         let changes = Changes { model: Some(model), include_usage: false };
+        let body = brought_home(dialect, model, patch(&request.body, call, &changes)).await;
+        let Ok(body) = body else { return Ok(None) };
         let mut headers = forwardable(&request.headers, &self.hop);
-        name_version(&mut headers, dialect);
+        name_version(&mut headers, live, target, dialect);
         let sent = UpstreamRequest {
             method: Method::POST,
             path_and_query: path_and_query(&path, query.as_deref()),
             auth: spoken.auth,
             headers,
-            body: RequestBody::Whole(without_foreign_seals(
-                dialect,
-                model,
-                patch(&request.body, call, &changes),
-            )),
+            body: RequestBody::Whole(body),
         };
         let now = self.clock.now();
         if self.health.well(std::slice::from_ref(target), now).is_err() {

@@ -158,11 +158,12 @@ impl Fault {
     }
 
     /// The answer to a call. Agents that speak responses (Codex) give up on a 429, but wait as long as a failed
-    /// stream tells them to; so they get what may pass by itself as such a stream.
-    pub(super) fn answer_to(&self, request: &Request, now: Moment) -> Answer {
+    /// stream tells them to; so they get what may pass by itself as such a stream. `stream` is whether the call
+    /// asked for one.
+    pub(super) fn answer_to(&self, request: &Request, stream: bool, now: Moment) -> Answer {
         let words = self.words(now);
-        let reads_streams =
-            request.asked.dialect == Dialect::Responses && request.headers.contains_key(AGENT);
+        let is_agent = request.asked.dialect == Dialect::Responses && request.headers.contains_key(AGENT);
+        let reads_streams = stream && is_agent;
         if !reads_streams || words.wait.is_none() || words.hopeless {
             return self.answer(now, request.asked.dialect.family());
         }

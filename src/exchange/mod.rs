@@ -105,6 +105,7 @@ impl Gateway {
         let live = self.live.load_full();
         let Appraised { call, found, skipped, cost, interpreted } = self.appraise(&live, request).await?;
         trace.estimated = Some(cost);
+        trace.stream = call.stream;
         self.skip(skipped, trace);
         if found.targets.is_empty() {
             return Err(Fault::Unfit(trace.skipped.clone()));
@@ -304,7 +305,7 @@ impl Gateway {
 
     /// Turns a fault into an answer, counted and logged.
     fn refuse(&self, request: &Request, fault: &Fault, trace: &Trace) -> Answer {
-        let mut answer = fault.answer_to(request, self.clock.now());
+        let mut answer = fault.answer_to(request, trace.stream, self.clock.now());
         headers::tell(answer.headers_mut(), trace);
         let status = answer.status().as_u16();
         self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
@@ -334,6 +335,8 @@ struct Trace {
     last_failure: Option<(Outcome, TargetId)>,
     /// How many 429s there were.
     refusals: u32,
+    /// Whether the call asks for a stream.
+    stream: bool,
     /// Targets that could not be told what is asked.
     skipped: Vec<Skipped>,
     /// The client's dialect and the target's, where they differ.

@@ -131,7 +131,10 @@ fn stays_here(name: &str) -> bool {
         "openai-organization" | "openai-project" | "chatgpt-account-id" | "x-goog-user-project"
     );
     let about_client = matches!(name, "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-");
+    // Nobody is asked for a tunnel; and browsers, which cannot send a header, put their key among its protocols.
+    let tunnel = name.starts_with("sec-websocket-");
     is_credential(name)
+        || tunnel
         || looks_like_credential(name)
         || account
         || is_made_anew(name)
@@ -217,6 +220,7 @@ mod tests {
             ("chatgpt-account-id", "theirs"),
             ("x-goog-user-project", "theirs"),
             ("x-auth-token", "theirs"),
+            ("sec-websocket-protocol", "openai-insecure-api-key.theirs"),
             ("x-amz-security-token", "theirs"),
             ("x-litellm-api-key", "theirs"),
             ("ocp-apim-subscription-key", "theirs"),

@@ -270,3 +270,34 @@ async fn a_provider_that_cannot_count_in_time_leaves_it_to_the_estimator() {
         (200, "tidegate".into())
     );
 }
+
+#[tokio::test]
+async fn a_wish_for_a_tunnel_is_passed_on_without_one() {
+    let world = Plan::new().speaking("a", &[Dialect::Responses]).await.start().await;
+    let request = world
+        .request(Method::GET, "/v1/echo")
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-protocol", "realtime, openai-insecure-api-key.canary");
+    let answer = soon(request.send()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let seen = world.simulator("a").stats().last_request.expect("it was asked");
+    assert!(seen.header("upgrade").is_none() && !format!("{seen:?}").contains("canary"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn who_says_the_version_in_the_settings_is_heard() {
+    let world = Plan::new()
+        .speaking("a", &[Dialect::Messages])
+        .await
+        .set(|settings| {
+            let headers = &mut settings.exchange.providers[0].upstream.headers;
+            headers.add("anthropic-version", "2099-01-01").expect("a plain header");
+        })
+        .start()
+        .await;
+    drop(soon(ask(&world, Dialect::Chat, "sim", HELLO).send()).await.unwrap());
+    let seen = world.simulator("a").stats().last_request.expect("it was asked");
+    assert_eq!(seen.header("anthropic-version"), Some("2099-01-01"));
+}

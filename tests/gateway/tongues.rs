@@ -104,7 +104,8 @@ pub(crate) fn hear_stream(dialect: Dialect, stream: &str) -> Heard {
                 let choice = &chunk["choices"][0];
                 heard.text += choice["delta"]["content"].as_str().unwrap_or_default();
                 for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
-                    let at = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
+                    let at = usize::try_from(call["index"].as_u64().expect("its dialect says so"))
+                        .expect("its dialect says so");
                     inputs.resize(inputs.len().max(at + 1), String::new());
                     heard.calls.resize(inputs.len(), (String::new(), Value::Null));
                     heard.calls[at].0 += call["function"]["name"].as_str().unwrap_or_default();
@@ -127,11 +128,13 @@ pub(crate) fn hear_stream(dialect: Dialect, stream: &str) -> Heard {
             let said: String = data
                 .iter()
                 .filter(|event| event["type"] == "response.output_text.delta")
-                .map(|event| event["delta"].as_str().unwrap())
+                .map(|event| event["delta"].as_str().expect("its dialect says so"))
                 .collect();
             assert_eq!(said, heard.text, "the deltas are the text");
-            let numbers: Vec<_> =
-                data.iter().map(|event| event["sequence_number"].as_u64().unwrap()).collect();
+            let numbers: Vec<_> = data
+                .iter()
+                .map(|event| event["sequence_number"].as_u64().expect("its dialect says so"))
+                .collect();
             assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
         }
         Dialect::Messages => hear_message_stream(&data, &mut heard),
@@ -180,11 +183,11 @@ fn hear_chat(answer: &Value, heard: &mut Heard) {
     heard.text += choice["message"]["content"].as_str().unwrap_or_default();
     for call in choice["message"]["tool_calls"].as_array().into_iter().flatten() {
         let function = &call["function"];
-        let input =
-            serde_json::from_str(function["arguments"].as_str().unwrap()).expect("arguments are JSON");
-        heard.calls.push((function["name"].as_str().unwrap().to_owned(), input));
+        let input = serde_json::from_str(function["arguments"].as_str().expect("its dialect says so"))
+            .expect("arguments are JSON");
+        heard.calls.push((function["name"].as_str().expect("its dialect says so").to_owned(), input));
     }
-    heard.stop = stop(choice["finish_reason"].as_str().unwrap()).to_owned();
+    heard.stop = stop(choice["finish_reason"].as_str().expect("its dialect says so")).to_owned();
     heard.input = answer["usage"]["prompt_tokens"].as_u64().unwrap_or_default();
     heard.output = answer["usage"]["completion_tokens"].as_u64().unwrap_or_default();
 }
@@ -193,18 +196,19 @@ fn hear_response(answer: &Value, heard: &mut Heard) {
     for item in answer["output"].as_array().expect("a response has output") {
         match item["type"].as_str() {
             Some("message") => {
-                for part in item["content"].as_array().unwrap() {
+                for part in item["content"].as_array().expect("its dialect says so") {
                     heard.text += part["text"].as_str().unwrap_or_default();
                 }
             }
             Some("function_call") => {
-                let input = serde_json::from_str(item["arguments"].as_str().unwrap()).expect("JSON");
-                heard.calls.push((item["name"].as_str().unwrap().to_owned(), input));
+                let input = serde_json::from_str(item["arguments"].as_str().expect("its dialect says so"))
+                    .expect("JSON");
+                heard.calls.push((item["name"].as_str().expect("its dialect says so").to_owned(), input));
             }
             _ => {}
         }
     }
-    let ended = stop(answer["status"].as_str().unwrap());
+    let ended = stop(answer["status"].as_str().expect("its dialect says so"));
     heard.stop = if heard.calls.is_empty() { ended } else { "tool" }.to_owned();
     heard.input = answer["usage"]["input_tokens"].as_u64().unwrap_or_default();
     heard.output = answer["usage"]["output_tokens"].as_u64().unwrap_or_default();
@@ -213,14 +217,17 @@ fn hear_response(answer: &Value, heard: &mut Heard) {
 fn hear_message(answer: &Value, heard: &mut Heard) {
     for block in answer["content"].as_array().expect("a message has content") {
         match block["type"].as_str() {
-            Some("text") => heard.text += block["text"].as_str().unwrap(),
+            Some("text") => heard.text += block["text"].as_str().expect("its dialect says so"),
             Some("tool_use") => {
-                heard.calls.push((block["name"].as_str().unwrap().to_owned(), block["input"].clone()));
+                heard.calls.push((
+                    block["name"].as_str().expect("its dialect says so").to_owned(),
+                    block["input"].clone(),
+                ));
             }
             _ => {}
         }
     }
-    heard.stop = stop(answer["stop_reason"].as_str().unwrap()).to_owned();
+    heard.stop = stop(answer["stop_reason"].as_str().expect("its dialect says so")).to_owned();
     hear_message_usage(&answer["usage"], heard);
 }
 
@@ -238,7 +245,10 @@ fn hear_message_stream(data: &[Value], heard: &mut Heard) {
         match event["type"].as_str() {
             Some("message_start") => hear_message_usage(&event["message"]["usage"], heard),
             Some("content_block_start") if event["content_block"]["type"] == "tool_use" => {
-                heard.calls.push((event["content_block"]["name"].as_str().unwrap().to_owned(), Value::Null));
+                heard.calls.push((
+                    event["content_block"]["name"].as_str().expect("its dialect says so").to_owned(),
+                    Value::Null,
+                ));
                 input.clear();
             }
             Some("content_block_delta") => {
@@ -268,7 +278,9 @@ fn hear_gemini(answer: &Value, heard: &mut Heard) {
             heard.text += part["text"].as_str().unwrap_or_default();
         }
         if let Some(call) = part["functionCall"].as_object() {
-            heard.calls.push((call["name"].as_str().unwrap().to_owned(), call["args"].clone()));
+            heard
+                .calls
+                .push((call["name"].as_str().expect("its dialect says so").to_owned(), call["args"].clone()));
         }
     }
     if let Some(reason) = candidate["finishReason"].as_str() {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// The body without what other dialects' providers have sealed; `model` is the one that shall read it.
 pub fn without_foreign_seals(dialect: Dialect, model: &str, body: Bytes) -> Bytes {
-    if !may_hold_one(dialect, model, &body) {
+    if !may_hold_foreign_seals(dialect, model, &body) {
         return body;
     }
     let Some(mut request) = tree::tree(&body) else { return body };
@@ -25,8 +25,8 @@ pub fn without_foreign_seals(dialect: Dialect, model: &str, body: Bytes) -> Byte
     if changed { tree::bytes(&request).into() } else { body }
 }
 
-/// A look that costs little, because nearly no request holds one.
-fn may_hold_one(dialect: Dialect, model: &str, body: &[u8]) -> bool {
+/// Whether a body is worth reading for it: a look that costs little, because nearly no request holds one.
+pub fn may_hold_foreign_seals(dialect: Dialect, model: &str, body: &[u8]) -> bool {
     let has = |text: &str| memmem::find(body, text.as_bytes()).is_some();
     match dialect {
         // OpenAI's calls, and those whose names are made up here, begin so; Anthropic's do not.

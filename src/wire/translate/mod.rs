@@ -23,7 +23,7 @@ mod tests;
 mod tree;
 mod turns;
 
-pub use homecoming::without_foreign_seals;
+pub use homecoming::{may_hold_foreign_seals, without_foreign_seals};
 pub use hub::{
     Answer, Event, Format, Media, Opened, Part, Reasoning, Request, Role, Seal, Spent, Stop, Thought, Tool,
     ToolCall, ToolChoice, Turn,
