@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// with, and half of the usual most.
 const LITTLE: u64 = 4_096;
 const MIDDLING: u64 = 16_384;
+/// Families of open models that do not think; Ollama and Groq refuse (400) to tell them how much.
+const NEVER_THINKS: [&str; 9] =
+    ["llama", "mixtral", "codestral", "gemma-2", "gemma2", "gemma-3", "gemma3", "qwen2", "phi3"];
 /// The longest name of a user, in characters. Claude Code's has about 150.
 const USER_MAX: usize = 64;
 /// The longest name of a tool.
@@ -57,8 +60,9 @@ pub(super) fn effort(reasoning: &Reasoning, model: &str, losses: &mut Losses) ->
         return None;
     }
     let asked = asked.or(of_budget)?;
-    if !thinks && (asked == "none" || is_openai(model)) {
-        if !is_openai(model) || asked != "none" {
+    let cannot = is_openai(model) || NEVER_THINKS.iter().any(|family| plain_name(model).contains(family));
+    if !thinks && (asked == "none" || cannot) {
+        if !cannot || asked != "none" {
             losses.add("reasoning");
         }
         return None;
@@ -186,7 +190,10 @@ mod tests {
             ("max", None, "o3", "high", ""),
             ("none", None, "gpt-4o", "", ""),
             ("high", None, "gpt-4o", "", "reasoning"),
-            ("none", None, "llama-3.3", "", "reasoning"),
+            ("none", None, "qwen3:8b", "", "reasoning"),
+            ("none", None, "llama-3.3", "", ""),
+            ("high", None, "llama-3.3", "", "reasoning"),
+            ("high", None, "qwen3:8b", "high", ""),
             ("max", None, "gpt-oss-120b", "high", ""),
             ("", Some(20_000), "gpt-5.1", "high", ""),
             ("", Some(20_000), "llama-3.3", "", "reasoning.budget"),
