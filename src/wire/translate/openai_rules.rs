@@ -45,6 +45,12 @@ fn version(model: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().unwrap_or_default()))
 }
 
+/// Whether a model is Mistral's, whose server refuses whatever its own dialect of this dialect has not.
+pub(super) fn is_mistral(model: &str) -> bool {
+    let families = ["mistral", "ministral", "codestral", "devstral", "pixtral", "magistral", "open-mixtral"];
+    families.iter().any(|family| plain_name(model).contains(family))
+}
+
 /// How much to think, in words that the model knows. A budget becomes words only for models that are known to think:
 /// others refuse to be told, and nobody who does not think need be told not to.
 pub(super) fn effort(reasoning: &Reasoning, model: &str, losses: &mut Losses) -> Option<String> {
@@ -133,9 +139,7 @@ pub(super) fn call_id(id: &str, max: usize, model: &str) -> String {
     let digest = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
         (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    let name = plain_name(model);
-    let mistral = ["mistral", "ministral", "codestral", "devstral", "pixtral", "open-mixtral"];
-    if mistral.iter().any(|family| name.contains(family)) {
+    if is_mistral(model) {
         let fits = id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         return if fits { id.to_owned() } else { format!("{digest:016x}")[..9].to_owned() };
     }
