@@ -17,7 +17,7 @@ pub fn without_foreign_seals(dialect: Dialect, model: &str, body: Bytes) -> Byte
     }
     let Some(mut request) = tree::tree(&body) else { return body };
     let changed = match dialect {
-        Dialect::Messages => in_messages(&mut request),
+        Dialect::Messages => in_messages(&mut request, is_claude(model)),
         Dialect::Responses => in_responses(&mut request),
         Dialect::Gemini => in_gemini(&mut request, model),
         _ => false,
@@ -25,12 +25,20 @@ pub fn without_foreign_seals(dialect: Dialect, model: &str, body: Bytes) -> Byte
     if changed { tree::bytes(&request).into() } else { body }
 }
 
+/// Whether a model is Anthropic's. Others that offer this dialect sign nothing, and want their thoughts back.
+fn is_claude(model: &str) -> bool {
+    model.contains("claude")
+}
+
 /// Whether a body is worth reading for it: a look that costs little, because nearly no request holds one.
 pub fn may_hold_foreign_seals(dialect: Dialect, model: &str, body: &[u8]) -> bool {
     let has = |text: &str| memmem::find(body, text.as_bytes()).is_some();
     match dialect {
-        // OpenAI's calls, and those whose names are made up here, begin so; Anthropic's do not.
-        Dialect::Messages => has("\"tidegate:") || has("\"call_") || has_empty_signature(body),
+        // OpenAI's calls, vLLM's, and those whose names are made up here, begin so; Anthropic's do not.
+        Dialect::Messages => {
+            let elsewhere = || has("\"call_") || has("\"chatcmpl-") || has_empty_signature(body);
+            has("\"tidegate:") || is_claude(model) && elsewhere()
+        }
         Dialect::Responses => has("\"tidegate:"),
         // The mark in base64; nine bytes make twelve letters, whatever follows.
         Dialect::Gemini => has("\"dGlkZWdhdGU6") || !gemini::signs(model) && has(gemini::UNSIGNED),
@@ -54,14 +62,14 @@ fn keep(array: Option<&mut Value>, mut passes: impl FnMut(&mut Value) -> bool) -
     array.len() < before
 }
 
-fn in_messages(request: &mut Value) -> bool {
+fn in_messages(request: &mut Value, claude: bool) -> bool {
     let mut changed = false;
     keep(request.get_mut("messages"), |message| {
-        let went = keep(message.get_mut("content"), |block| !is_foreign_thought(block));
+        let went = keep(message.get_mut("content"), |block| !is_foreign_thought(block, claude));
         changed |= went;
         !(went && tree::list(&message["content"]).is_empty())
     });
-    if request["thinking"]["type"] == "enabled" && calls_without_thought(&request["messages"]) {
+    if claude && request["thinking"]["type"] == "enabled" && calls_without_thought(&request["messages"]) {
         // Anthropic refuses a budget where the model's last turn called a tool without having thought.
         if let Some(keys) = request.as_object_mut() {
             keys.shift_remove("thinking");
@@ -74,13 +82,13 @@ fn in_messages(request: &mut Value) -> bool {
     changed
 }
 
-fn is_foreign_thought(block: &Value) -> bool {
+fn is_foreign_thought(block: &Value, claude: bool) -> bool {
     let data = match tree::text(block, "type") {
         "thinking" => tree::text(block, "signature"),
         "redacted_thinking" => tree::text(block, "data"),
         _ => return false,
     };
-    data.is_empty() || seal::is_foreign(Dialect::Messages, data)
+    claude && data.is_empty() || seal::is_foreign(Dialect::Messages, data)
 }
 
 /// Whether the model's last turn is another provider's: it called a tool of an id that is not Anthropic's.
@@ -162,6 +170,12 @@ mod tests {
         let mut wanted = body(json!([]), vec![said.clone()]);
         wanted["messages"].as_array_mut().unwrap().remove(0);
         check(Dialect::Messages, "claude-sonnet-4-5", &body(json!([unsigned]), vec![said]), &wanted);
+        check(
+            Dialect::Messages,
+            "kimi-k2",
+            &body(json!([unsigned, foreign, text]), vec![]),
+            &body(json!([unsigned, text]), vec![]),
+        );
         let same = body(json!([own, text]), vec![]);
         check(Dialect::Messages, "claude-sonnet-4-5", &same, &same);
     }

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// with, and half of the usual most.
 const LITTLE: u64 = 4_096;
 const MIDDLING: u64 = 16_384;
+/// Families of open models that do not think; Ollama and Groq refuse (400) to tell them how much.
+const NEVER_THINKS: [&str; 9] =
+    ["llama", "mixtral", "codestral", "gemma-2", "gemma2", "gemma-3", "gemma3", "qwen2", "phi3"];
 /// The longest name of a user, in characters. Claude Code's has about 150.
 const USER_MAX: usize = 64;
 /// The longest name of a tool.
@@ -42,6 +45,12 @@ fn version(model: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().unwrap_or_default()))
 }
 
+/// Whether a model is Mistral's, whose server refuses whatever its own dialect of this dialect has not.
+pub(super) fn is_mistral(model: &str) -> bool {
+    let families = ["mistral", "ministral", "codestral", "devstral", "pixtral", "magistral", "open-mixtral"];
+    families.iter().any(|family| plain_name(model).contains(family))
+}
+
 /// How much to think, in words that the model knows. A budget becomes words only for models that are known to think:
 /// others refuse to be told, and nobody who does not think need be told not to.
 pub(super) fn effort(reasoning: &Reasoning, model: &str, losses: &mut Losses) -> Option<String> {
@@ -57,8 +66,9 @@ pub(super) fn effort(reasoning: &Reasoning, model: &str, losses: &mut Losses) ->
         return None;
     }
     let asked = asked.or(of_budget)?;
-    if !thinks && (asked == "none" || is_openai(model)) {
-        if !is_openai(model) || asked != "none" {
+    let cannot = is_openai(model) || NEVER_THINKS.iter().any(|family| plain_name(model).contains(family));
+    if !thinks && (asked == "none" || cannot) {
+        if !cannot || asked != "none" {
             losses.add("reasoning");
         }
         return None;
@@ -129,9 +139,7 @@ pub(super) fn call_id(id: &str, max: usize, model: &str) -> String {
     let digest = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
         (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    let name = plain_name(model);
-    let mistral = ["mistral", "ministral", "codestral", "devstral", "pixtral", "open-mixtral"];
-    if mistral.iter().any(|family| name.contains(family)) {
+    if is_mistral(model) {
         let fits = id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         return if fits { id.to_owned() } else { format!("{digest:016x}")[..9].to_owned() };
     }
@@ -186,7 +194,10 @@ mod tests {
             ("max", None, "o3", "high", ""),
             ("none", None, "gpt-4o", "", ""),
             ("high", None, "gpt-4o", "", "reasoning"),
-            ("none", None, "llama-3.3", "", "reasoning"),
+            ("none", None, "qwen3:8b", "", "reasoning"),
+            ("none", None, "llama-3.3", "", ""),
+            ("high", None, "llama-3.3", "", "reasoning"),
+            ("high", None, "qwen3:8b", "high", ""),
             ("max", None, "gpt-oss-120b", "high", ""),
             ("", Some(20_000), "gpt-5.1", "high", ""),
             ("", Some(20_000), "llama-3.3", "", "reasoning.budget"),

@@ -5,7 +5,7 @@
 
 use super::super::hub::{Format, Media, Part, Request, Role, Tool, ToolCall, ToolChoice, Turn};
 use super::super::openai::{joined, schema_keys, url, word, wrapped_input};
-use super::super::openai_rules::{self as rules, effort, is_openai, thinks};
+use super::super::openai_rules::{self as rules, effort, thinks};
 use super::super::tree::bytes;
 use super::super::{Losses, Unfit};
 use serde_json::{Map, Value, json};
@@ -40,13 +40,11 @@ pub(in super::super) fn write_request(
     for (key, asked) in rules::sampling(request, model, losses) {
         put(key, asked.map(Value::from));
     }
-    if is_openai(model) && request.top_k.is_some() {
-        // OpenAI refuses keys that it does not know.
+    if request.top_k.is_some() {
+        // OpenAI, Groq and Mistral refuse keys that they do not know, and Gemini's agents always send it.
         losses.add("top_k");
-    } else {
-        put("top_k", request.top_k.map(Value::from));
     }
-    put("seed", request.seed.map(Value::from));
+    put(if rules::is_mistral(model) { "random_seed" } else { "seed" }, request.seed.map(Value::from));
     let stop = &request.stop[..request.stop.len().min(if thinks(model) { 0 } else { STOPS_MAX })];
     put("stop", (!stop.is_empty()).then(|| json!(stop)));
     if stop.len() < request.stop.len() {
@@ -55,7 +53,10 @@ pub(in super::super) fn write_request(
     put("response_format", format(&request.format));
     let effort = request.reasoning.as_ref().and_then(|reasoning| effort(reasoning, model, losses));
     put("reasoning_effort", effort.map(Value::from));
-    put("user", rules::user(request, losses));
+    match rules::user(request, losses) {
+        Some(_) if rules::is_mistral(model) => losses.add("user"),
+        user => put("user", user),
+    }
     if request.stream {
         put("stream", Some(json!(true)));
         // Whether or not the client wants to know: what a call cost is what the budgets live on.

@@ -56,7 +56,7 @@ fn says(dialect: Dialect) -> Says {
             free_text: false,
             seals: false,
             sampling: true,
-            top_k: true,
+            top_k: false,
             refusals: true,
             shown: false,
             strict_said: false,

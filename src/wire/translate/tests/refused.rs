@@ -151,3 +151,14 @@ fn pieces_of_a_call_with_other_identifiers_are_one_call() {
     };
     assert_eq!(answer.parts, [Part::ToolCall(call)]);
 }
+
+#[test]
+fn keys_that_some_servers_do_not_know_are_left_out() {
+    let body = json!({"contents": [{"parts": [{"text": "x"}]}], "generationConfig": {"topK": 64, "seed": 7}});
+    let (written, lost) = through(Dialect::Gemini, Dialect::Chat, "mistral-large-latest", &body);
+    assert_eq!(
+        (&written["top_k"], &written["seed"], &written["random_seed"]),
+        (&Value::Null, &Value::Null, &json!(7))
+    );
+    assert_eq!(lost, "top_k");
+}
