@@ -3,12 +3,13 @@
 //! Refuses to know how a part is spelled. Invariant: turns alternate and begin with the user's, no turn is empty, and
 //! at most four blocks bear a cache mark.
 
-use super::super::hub::{Format, Request, Tool, ToolChoice};
+use super::super::hub::{Format, Part, Request, Tool, ToolChoice};
 use super::super::turns::{self, Conversation};
 use super::super::{Losses, Unfit, inputs};
 use super::content_write::{self, Ids};
 use super::knobs;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::slice;
 
 /// The most cache marks that Anthropic takes.
@@ -59,6 +60,9 @@ pub(in super::super) fn write_request(
     }
     body.insert("messages".to_owned(), Value::Array(messages));
     write_tools(request, &mut body, losses)?;
+    if request.tools.is_empty() {
+        declare_called(request, &mut body);
+    }
     let stop: Vec<&String> = request.stop.iter().filter(|text| !text.trim().is_empty()).collect();
     if stop.len() < request.stop.len() {
         // Anthropic refuses blanks.
@@ -179,6 +183,24 @@ fn write_tools(request: &Request, body: &mut Map<String, Value>, losses: &mut Lo
     }
     body.insert("tool_choice".to_owned(), choice);
     Ok(())
+}
+
+/// Anthropic refuses calls and results in a conversation that declares no tools, which others do not mind. So those
+/// that were called are declared, and may not be called again: the client has taken them away.
+fn declare_called(request: &Request, body: &mut Map<String, Value>) {
+    let parts = request.turns.iter().flat_map(|turn| &turn.parts);
+    let called: BTreeSet<&str> = parts
+        .filter_map(|part| match part {
+            Part::ToolCall(call) => Some(call.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    if called.is_empty() {
+        return;
+    }
+    let tools = called.into_iter().map(|name| json!({"name": name, "input_schema": {"type": "object"}}));
+    body.insert("tools".to_owned(), tools.collect());
+    body.insert("tool_choice".to_owned(), json!({"type": "none"}));
 }
 
 /// A tool's name is not written anew, because the model's call of it would have to be translated back. Strictness is

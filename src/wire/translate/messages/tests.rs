@@ -90,6 +90,19 @@ fn a_conversation_begins_with_the_user_and_no_text_is_blank() {
 }
 
 #[test]
+fn tools_that_were_called_are_declared_even_where_the_client_has_taken_them_away() {
+    let turns = vec![
+        turn(Role::User, vec![text("a")]),
+        turn(Role::Assistant, vec![Part::ToolCall(call("toolu_1", "{}"))]),
+        turn(Role::User, vec![result("toolu_1", vec![text("b")])]),
+    ];
+    let (body, losses) = written(&Request { turns, ..Request::default() }, "claude-sonnet-4-5");
+    assert_eq!(body["tools"][0]["name"], body["messages"][1]["content"][0]["name"]);
+    assert_eq!((&body["tools"][1], &body["tool_choice"]["type"]), (&Value::Null, &json!("none")));
+    assert_eq!(losses, "");
+}
+
+#[test]
 fn ids_are_rewritten_alike_in_call_and_result_and_stay_apart() {
     let turns = vec![
         turn(Role::User, vec![text("q")]),
