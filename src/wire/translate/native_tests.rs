@@ -198,6 +198,9 @@ fn request(by: Dialect) -> impl Strategy<Value = Request> {
             let messages = by == Dialect::Messages;
             let mut turns = vec![Turn { role: Role::User, parts: vec![first] }];
             turns.extend([one, two].into_iter().take(count).flatten());
+            // Anthropic takes no call of a tool that is not declared.
+            let mut parts = turns.iter().flat_map(|turn| &turn.parts);
+            let has_tools = has_tools || messages && parts.any(|part| matches!(part, Part::ToolCall(_)));
             Request {
                 stream,
                 system: vec![Part::Text("s".to_owned())],
