@@ -5,27 +5,19 @@
 //! after the other, are the bytes that were pushed. Memory holds at most one element of the given limit, and what
 //! was pushed but not yet asked for; depth is a number, so no nesting overflows anything.
 
+use super::pieces::{Cut, Pieces};
 use super::sse::{Frame, SseEvent};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use memchr::memchr2;
-use std::collections::VecDeque;
 
 /// Takes chunks, gives frames: an element with what stands before it (the bracket, a comma, white space), the
 /// closing bracket as a frame without data, and everything that belongs to no array as it comes.
 #[derive(Debug)]
 pub struct ArrayDecoder {
-    limit: usize,
-    /// Chunks that were pushed while another was being read.
-    waiting: VecDeque<Bytes>,
-    /// The chunk being read; its beginning, up to here, has been given away.
-    chunk: Bytes,
-    /// What earlier chunks held of the frame being read.
-    head: BytesMut,
+    pieces: Pieces,
     place: Place,
     /// Where the element begins within the frame being read.
     element: usize,
-    /// The frame being read has outgrown the limit.
-    oversized: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,69 +39,43 @@ enum Place {
 impl ArrayDecoder {
     /// A decoder for one stream, whose elements, with what stands before them, may have `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        ArrayDecoder {
-            limit: limit.max(1),
-            waiting: VecDeque::new(),
-            chunk: Bytes::new(),
-            head: BytesMut::new(),
-            place: Place::Before,
-            element: 0,
-            oversized: false,
-        }
+        ArrayDecoder { pieces: Pieces::new(limit.max(1)), place: Place::Before, element: 0 }
     }
 
     /// Adds bytes. Ask for all frames before the next push, or chunks pile up.
     pub fn push(&mut self, chunk: Bytes) {
-        if self.chunk.is_empty() && self.waiting.is_empty() {
-            self.chunk = chunk;
-        } else if !chunk.is_empty() {
-            self.waiting.push_back(chunk);
-        }
+        self.pieces.push(chunk);
     }
 
     /// The next frame that is complete.
     #[expect(clippy::should_implement_trait, reason = "more may come after None, so it is no iterator")]
     pub fn next(&mut self) -> Option<Frame> {
         loop {
-            if self.chunk.is_empty() {
-                self.chunk = self.waiting.pop_front()?;
-            }
+            self.pieces.take_up()?;
             if let Some((end, has_data)) = self.frame_end() {
-                if end == 0 && self.head.is_empty() {
+                if end == 0 && self.pieces.head.is_empty() {
                     // All of an oversized number has gone out; only what follows told that it was all.
-                    self.oversized = false;
+                    self.pieces.oversized = false;
                     continue;
                 }
-                let tail = self.chunk.split_to(end);
-                return Some(self.complete(tail, has_data));
+                return Some(self.complete(end, has_data));
             }
-            let rest = std::mem::take(&mut self.chunk);
-            if self.oversized {
-                return Some(Frame::Oversized(rest));
-            }
-            self.head.extend_from_slice(&rest);
-            if self.head.len() > self.limit {
-                self.oversized = true;
-                return Some(Frame::Oversized(self.head.split().freeze()));
+            if let Some(piece) = self.pieces.keep() {
+                return Some(Frame::Oversized(piece));
             }
         }
     }
 
     /// What has not become a frame when the stream is over. `None` if nothing is left.
-    pub fn finish(mut self) -> Option<Bytes> {
-        let mut rest = self.head;
-        rest.extend_from_slice(&self.chunk);
-        for chunk in self.waiting.drain(..) {
-            rest.extend_from_slice(&chunk);
-        }
-        (!rest.is_empty()).then(|| rest.freeze())
+    pub fn finish(self) -> Option<Bytes> {
+        self.pieces.finish()
     }
 
     /// Reads until a frame has ended; gives the place behind it in the chunk, and whether it holds an element.
     /// Otherwise all of the chunk has been read.
     fn frame_end(&mut self) -> Option<(usize, bool)> {
         let mut at = 0;
-        while let Some(&byte) = self.chunk.get(at) {
+        while let Some(&byte) = self.pieces.chunk.get(at) {
             let blank = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
             match self.place {
                 Place::Before if byte == b'[' => self.place = Place::Between,
@@ -120,7 +86,7 @@ impl ArrayDecoder {
                     return Some((at + 1, false));
                 }
                 Place::Between if byte != b'}' && byte != b':' => {
-                    self.element = self.head.len() + at;
+                    self.element = self.pieces.head.len() + at;
                     self.place = begun(byte);
                 }
                 Place::Before | Place::Between => self.place = Place::Outside,
@@ -142,7 +108,7 @@ impl ArrayDecoder {
                     return Some((at, true));
                 }
                 Place::Bare => {}
-                Place::Outside => return Some((self.chunk.len(), false)),
+                Place::Outside => return Some((self.pieces.chunk.len(), false)),
             }
             at += 1;
         }
@@ -155,9 +121,11 @@ impl ArrayDecoder {
             self.place = Place::Text { depth, after_backslash: false };
             return at + 1;
         }
-        let Some(length) = memchr2(b'"', b'\\', &self.chunk[at..]) else { return self.chunk.len() };
+        let Some(length) = memchr2(b'"', b'\\', &self.pieces.chunk[at..]) else {
+            return self.pieces.chunk.len();
+        };
         let end = at + length;
-        self.place = match (self.chunk[end], depth) {
+        self.place = match (self.pieces.chunk[end], depth) {
             (b'\\', _) => Place::Text { depth, after_backslash: true },
             (_, 0) => Place::Between,
             _ => Place::Nested { depth },
@@ -165,20 +133,12 @@ impl ArrayDecoder {
         end + 1
     }
 
-    fn complete(&mut self, tail: Bytes, has_data: bool) -> Frame {
-        if std::mem::take(&mut self.oversized) {
-            return Frame::Oversized(tail);
-        }
-        let raw = if self.head.is_empty() {
-            tail
-        } else {
-            self.head.extend_from_slice(&tail);
-            self.head.split().freeze()
-        };
+    fn complete(&mut self, end: usize, has_data: bool) -> Frame {
         // What stands outside is no frame that grows: it goes on as it comes.
-        if raw.len() > self.limit && has_data {
-            return Frame::Oversized(raw);
-        }
+        let raw = match self.pieces.cut(end) {
+            Cut::Whole(raw) if raw.len() <= self.pieces.limit || !has_data => raw,
+            Cut::Whole(raw) | Cut::Rest(raw) => return Frame::Oversized(raw),
+        };
         let data = has_data.then(|| raw.slice(self.element..));
         Frame::Event(SseEvent { raw, name: None, data })
     }

@@ -15,6 +15,7 @@ mod media;
 mod messages;
 mod parts;
 mod patch;
+mod pieces;
 mod provider_error;
 mod read;
 mod recognise;

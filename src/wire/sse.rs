@@ -5,9 +5,9 @@
 //! that were pushed. An event that lies within one pushed chunk is not copied; memory holds at most one
 //! event of the given limit, and what was pushed but not yet asked for.
 
+use super::pieces::{Cut, Pieces};
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr, memchr2};
-use std::collections::VecDeque;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -48,13 +48,7 @@ pub struct SseEvent {
 /// belongs to the same line ending, and comes at the front of the next frame's bytes, where it means nothing.
 #[derive(Debug)]
 pub struct SseDecoder {
-    limit: usize,
-    /// Chunks that were pushed while another was being read.
-    waiting: VecDeque<Bytes>,
-    /// The chunk being read; its beginning, up to here, has been given away.
-    chunk: Bytes,
-    /// What earlier chunks held of the event being read.
-    head: BytesMut,
+    pieces: Pieces,
     /// Bytes of the current line that were read in earlier chunks.
     line: usize,
     /// No line has ended yet, so the current one may begin with a byte order mark.
@@ -63,81 +57,58 @@ pub struct SseDecoder {
     first_event: bool,
     /// The last byte read was a carriage return that ended a line.
     after_cr: bool,
-    /// The event being read has outgrown the limit.
-    oversized: bool,
 }
 
 impl SseDecoder {
     /// A decoder for one stream, whose events may have `limit` bytes (at least four).
     pub fn new(limit: usize) -> Self {
         SseDecoder {
-            limit: limit.max(BOM.len() + 1),
-            waiting: VecDeque::new(),
-            chunk: Bytes::new(),
-            head: BytesMut::new(),
+            pieces: Pieces::new(limit.max(BOM.len() + 1)),
             line: 0,
             first_line: true,
             first_event: true,
             after_cr: false,
-            oversized: false,
         }
     }
 
     /// Adds bytes. Ask for all frames before the next push, or chunks pile up.
     pub fn push(&mut self, chunk: Bytes) {
-        if self.chunk.is_empty() && self.waiting.is_empty() {
-            self.chunk = chunk;
-        } else if !chunk.is_empty() {
-            self.waiting.push_back(chunk);
-        }
+        self.pieces.push(chunk);
     }
 
     /// The next frame that is complete.
     #[expect(clippy::should_implement_trait, reason = "more may come after None, so it is no iterator")]
     pub fn next(&mut self) -> Option<Frame> {
         loop {
-            if self.chunk.is_empty() {
-                self.chunk = self.waiting.pop_front()?;
-            }
+            self.pieces.take_up()?;
             if let Some(end) = self.event_end() {
-                let tail = self.chunk.split_to(end);
-                return Some(self.complete(tail));
+                return Some(self.complete(end));
             }
-            let rest = std::mem::take(&mut self.chunk);
-            if self.oversized {
-                return Some(Frame::Oversized(rest));
-            }
-            self.head.extend_from_slice(&rest);
-            if self.head.len() > self.limit {
-                self.oversized = true;
-                return Some(Frame::Oversized(self.head.split().freeze()));
+            if let Some(piece) = self.pieces.keep() {
+                return Some(Frame::Oversized(piece));
             }
         }
     }
 
     /// What has not become a frame when the stream is over: an event without its blank line, or the line
     /// feed of the last one. `None` if nothing is left.
-    pub fn finish(mut self) -> Option<Bytes> {
-        let mut rest = self.head;
-        rest.extend_from_slice(&self.chunk);
-        for chunk in self.waiting.drain(..) {
-            rest.extend_from_slice(&chunk);
-        }
-        (!rest.is_empty()).then(|| rest.freeze())
+    pub fn finish(self) -> Option<Bytes> {
+        self.pieces.finish()
     }
 
     /// Reads lines until a blank one has ended; gives the place behind it in the chunk. Otherwise all of the
     /// chunk has been read, and what must be known of it is kept.
     fn event_end(&mut self) -> Option<usize> {
-        let mut at = usize::from(std::mem::take(&mut self.after_cr) && self.chunk.first() == Some(&b'\n'));
-        while let Some(length) = memchr2(b'\n', b'\r', &self.chunk[at..]) {
+        let mut at =
+            usize::from(std::mem::take(&mut self.after_cr) && self.pieces.chunk.first() == Some(&b'\n'));
+        while let Some(length) = memchr2(b'\n', b'\r', &self.pieces.chunk[at..]) {
             let end = at + length;
             let line = std::mem::take(&mut self.line) + length;
             let blank = line == 0 || (self.first_line && line == BOM.len() && self.begins_with_bom());
             self.first_line = false;
             at = end + 1;
-            if self.chunk[end] == b'\r' {
-                match self.chunk.get(at) {
+            if self.pieces.chunk[end] == b'\r' {
+                match self.pieces.chunk.get(at) {
                     Some(b'\n') => at += 1,
                     Some(_) => {}
                     None => self.after_cr = true,
@@ -147,28 +118,20 @@ impl SseDecoder {
                 return Some(at);
             }
         }
-        self.line += self.chunk.len() - at;
+        self.line += self.pieces.chunk.len() - at;
         None
     }
 
     fn begins_with_bom(&self) -> bool {
-        self.head.iter().chain(self.chunk.iter()).take(BOM.len()).eq(BOM)
+        self.pieces.head.iter().chain(self.pieces.chunk.iter()).take(BOM.len()).eq(BOM)
     }
 
-    fn complete(&mut self, tail: Bytes) -> Frame {
+    fn complete(&mut self, end: usize) -> Frame {
         let first = std::mem::take(&mut self.first_event);
-        if std::mem::take(&mut self.oversized) {
-            return Frame::Oversized(tail);
-        }
-        let raw = if self.head.is_empty() {
-            tail
-        } else {
-            self.head.extend_from_slice(&tail);
-            self.head.split().freeze()
+        let raw = match self.pieces.cut(end) {
+            Cut::Whole(raw) if raw.len() <= self.pieces.limit => raw,
+            Cut::Whole(raw) | Cut::Rest(raw) => return Frame::Oversized(raw),
         };
-        if raw.len() > self.limit {
-            return Frame::Oversized(raw);
-        }
         let mark = if first && raw.starts_with(BOM) { BOM.len() } else { 0 };
         Frame::Event(SseEvent::read(raw, mark))
     }

@@ -10,7 +10,7 @@ fn frames(chunks: &[&[u8]], limit: usize) -> (Vec<Frame>, Option<Bytes>) {
     for chunk in chunks {
         decoder.push(Bytes::copy_from_slice(chunk));
         frames.extend(std::iter::from_fn(|| decoder.next()));
-        assert!(decoder.head.len() <= limit.max(1), "memory follows the limit");
+        assert!(decoder.pieces.head.len() <= limit.max(1), "memory follows the limit");
     }
     let rest = decoder.finish();
     let mut bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.raw().to_vec()).collect();

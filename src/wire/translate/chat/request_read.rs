@@ -5,16 +5,14 @@
 
 use super::super::hub::{Reasoning, Request, Tool, ToolChoice};
 use super::super::openai::{custom, format, function, number, odd, switch, tool_choice, whole, word};
-use super::super::tree::{is_off, list, text, tree};
-use super::super::{Losses, Unfit};
+use super::super::tree::{is_off, list, text};
+use super::super::{Losses, Unfit, inputs};
 use super::request_messages::messages;
 use serde_json::Value;
 
 /// Reads the body of a request.
 pub(in super::super) fn read_request(body: &[u8], losses: &mut Losses) -> Result<Request, Unfit> {
-    let Some(Value::Object(keys)) = tree(body) else {
-        return Err(Unfit::new("a body that is no JSON object"));
-    };
+    let keys = inputs::object(body)?;
     let mut request = Request::default();
     for (key, value) in keys.iter().filter(|(_, value)| !value.is_null()) {
         if !held(&mut request, key, value, losses)? && !sampling(&mut request, key, value)? {

@@ -5,8 +5,8 @@
 
 use super::super::hub::{Part, Reasoning, Request, Tool};
 use super::super::openai::{custom, format, function, number, odd, switch, tool_choice, whole, word};
-use super::super::tree::{is_off, list, text, tree};
-use super::super::{Losses, Unfit};
+use super::super::tree::{is_off, list, text};
+use super::super::{Losses, Unfit, inputs};
 use super::items;
 use super::request_input::input;
 use serde_json::Value;
@@ -18,9 +18,7 @@ const ELSEWHERE: [&str; 4] = ["previous_response_id", "conversation", "backgroun
 
 /// Reads the body of a request.
 pub(in super::super) fn read_request(body: &[u8], losses: &mut Losses) -> Result<Request, Unfit> {
-    let Some(Value::Object(keys)) = tree(body) else {
-        return Err(Unfit::new("a body that is no JSON object"));
-    };
+    let keys = inputs::object(body)?;
     if let Some(key) = ELSEWHERE.into_iter().find(|key| keys.get(*key).is_some_and(|value| !is_off(value))) {
         return Err(Unfit::new(key));
     }
