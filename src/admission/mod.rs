@@ -8,12 +8,14 @@ mod budget;
 mod choose;
 mod counting;
 mod desk;
+mod heard;
 mod limits;
 mod queue;
 mod saved;
 
 pub use budget::{Cost, Dimension, TooLarge};
 pub use desk::{BudgetView, Desk, Effect, Grant, Refusal, Why};
+pub use heard::{Meaning, Reading, Shortage};
 pub use limits::{Counting, Limits, OutputCounts, Priority, QueueSettings};
 pub use queue::{Ask, Choice, Ticket};
 pub use saved::{SavedBudget, SavedDesk};
