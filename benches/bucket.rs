@@ -6,9 +6,12 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
-use tidegate::admission::{Ask, Choice, Cost, Desk, Effect, Limits, Priority, QueueSettings};
-use tidegate::ids::{ModelName, ProviderId, TargetId};
+use tidegate::admission::{
+    Ask, Choice, Cost, Desk, Draws, Effect, Limits, Meaning, Priority, QueueSettings, Share, Shortage,
+};
+use tidegate::ids::{BudgetId, ModelName, ProviderId, TargetId};
 use tidegate::units::{Moment, Tokens, WallTime};
 
 /// How many wait while somebody comes and goes.
@@ -31,7 +34,7 @@ fn desk(waiting: usize) -> (Desk, Moment) {
     let ten = NonZeroU32::MIN.saturating_add(9);
     let providers = [("roomy", limits(roomy, roomy)), ("full", limits(ten, ten))];
     let settings = QueueSettings { max_depth: 2_000, ..QueueSettings::default() };
-    let mut desk = Desk::new(settings, providers.map(|(name, limits)| (ProviderId::from(name), limits)));
+    let mut desk = Desk::new(settings, providers.map(|(name, limits)| (BudgetId::from(name), limits)));
     for _ in 0..waiting {
         desk.enter(ask("full", Moment::START), Moment::START);
     }
@@ -45,12 +48,18 @@ fn desk(waiting: usize) -> (Desk, Moment) {
 fn ask(provider: &str, now: Moment) -> Ask {
     let target = TargetId { provider: ProviderId::from(provider), model: ModelName::from("m") };
     Ask {
-        choices: vec![Choice { target, cost: cost(8, 2) }],
+        choices: vec![Choice { draws: draws(provider), target, cost: cost(8, 2), open_from: now }],
         priority: Priority::Normal,
+        share: Share::default(),
         entered: now,
-        patient_until: now,
+        turn: None,
         deadline: Moment::from_nanos(u64::MAX / 2),
     }
+}
+
+fn draws(provider: &str) -> Arc<Draws> {
+    let pool = Some(BudgetId::from(format!("{provider}/m")));
+    Arc::new(Draws { configured: vec![BudgetId::from(provider)], pool })
 }
 
 fn cost(input: u64, output: u64) -> Cost {
@@ -91,7 +100,9 @@ fn come_and_go(criterion: &mut Criterion) {
             let (mut desk, mut now) = desk(waiting);
             bencher.iter(|| {
                 let ticket = enter_with_room(&mut desk, &roomy, now);
-                desk.penalise(ticket, now + STEP, now);
+                let until = now + STEP;
+                let shortage = Shortage { meaning: Meaning::Minute, until, dimension: None, limit: None };
+                desk.penalise(ticket, &shortage, now);
                 now = now + STEP;
                 desk.poll(now);
             });

@@ -51,6 +51,12 @@ name! {
 }
 
 name! {
+    /// The name of a budget: a provider's own is called as the provider is, a pool as its target, and a group of
+    /// targets that share one limit has `group:` before its name.
+    BudgetId
+}
+
+name! {
     /// A model name; opaque, because every vendor has its own grammar for them.
     ModelName
 }

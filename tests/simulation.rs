@@ -11,11 +11,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate::admission::{
-    Ask, Choice, Cost, Desk, Effect, Grant, Limits, Priority, QueueSettings, Ticket, Why,
+    Ask, Choice, Cost, Desk, Draws, Effect, Grant, Limits, Meaning, Priority, QueueSettings, Share, Shortage,
+    Ticket, Turn, Why,
 };
-use tidegate::ids::{ModelName, ProviderId, TargetId};
+use tidegate::ids::{BudgetId, ModelName, ProviderId, TargetId};
 use tidegate::routing::{BreakerPolicy, Breakers, Next, Outcome, Plan, RetryPolicy, Window};
 use tidegate::units::{Moment, Tokens, WallTime};
 
@@ -60,7 +62,9 @@ struct Exchange {
     plan: Plan,
     cost: Cost,
     priority: Priority,
+    share: Share,
     entered: Moment,
+    turn: Option<Turn>,
     ticket: Option<Ticket>,
     grant: Option<Grant>,
     fate: Option<&'static str>,
@@ -90,10 +94,12 @@ impl World {
             max_wait: Duration::from_secs(random.u64(20..200)),
             max_depth: random.usize(3..60),
             patience: Duration::from_secs(random.u64(0..20)),
+            ageing: Duration::from_secs(random.u64(0..30)),
+            reserve: random.u32(0..3) * 100,
         };
         let limits: HashMap<ProviderId, Limits> =
             PROVIDERS.iter().map(|name| (ProviderId::from(*name), random_limits(&mut random))).collect();
-        let desk = Desk::new(queue, limits.clone());
+        let desk = Desk::new(queue, of_budgets(&limits));
         let policies = PROVIDERS.iter().map(|name| (ProviderId::from(*name), BreakerPolicy::default()));
         let mut world = World {
             seed,
@@ -130,7 +136,13 @@ impl World {
                     output_is_guess: self.random.bool(),
                 },
                 priority: Priority::ALL[self.random.usize(0..3)],
+                share: Share {
+                    group: self.random.u64(0..3),
+                    flow: self.random.u64(0..4),
+                    weight: self.random.u32(0..3) * 1_000,
+                },
                 entered,
+                turn: None,
                 ticket: None,
                 grant: None,
                 fate: None,
@@ -178,12 +190,20 @@ impl World {
             exchange.fate = Some("all sick");
             return;
         }
-        let choices = targets.into_iter().map(|target| Choice { target, cost: exchange.cost }).collect();
+        let patient_until = exchange.entered + self.queue.patience;
+        let choice = |(rank, target): (usize, TargetId)| Choice {
+            draws: draws(&target),
+            target,
+            cost: exchange.cost,
+            open_from: if rank == 0 { exchange.entered } else { patient_until },
+        };
+        let choices = targets.into_iter().enumerate().map(choice).collect();
         let ask = Ask {
             choices,
             priority: exchange.priority,
             entered: exchange.entered,
-            patient_until: exchange.entered + self.queue.patience,
+            share: exchange.share,
+            turn: exchange.turn,
             deadline: exchange.entered + self.queue.max_wait,
         };
         let ticket = self.desk.enter(ask, self.now);
@@ -228,6 +248,7 @@ impl World {
             self.schedule(self.now, Event::Retries(index));
             return;
         }
+        exchange.turn = Some(grant.turn);
         exchange.grant = Some(grant);
         let takes = Duration::from_millis(self.random.u64(1..20_000));
         self.schedule(self.now + takes, Event::Answers(index));
@@ -245,7 +266,8 @@ impl World {
             Outcome::Served => self.served(&grant),
             Outcome::RateLimited { retry_after, .. } => {
                 let until = self.now + retry_after.unwrap_or(Duration::from_secs(1));
-                self.desk.penalise(grant.ticket, until, self.now);
+                let shortage = Shortage { meaning: Meaning::Minute, until, dimension: None, limit: None };
+                self.desk.penalise(grant.ticket, &shortage, self.now);
                 0
             }
             _ => {
@@ -295,7 +317,7 @@ impl World {
     /// A restart of the desk's knowledge and a change of nothing: what was saved means the same again.
     fn reload(&mut self) {
         let saved = self.desk.save(self.now, WallTime(1));
-        self.desk.retune(self.queue, self.limits.clone(), self.now);
+        self.desk.retune(self.queue, of_budgets(&self.limits), self.now);
         let again = self.desk.save(self.now, WallTime(1));
         for (provider, budget) in &saved.budgets {
             for (name, fill) in &budget.fill {
@@ -360,7 +382,7 @@ impl World {
 
     fn check_the_end(self) -> Vec<&'static str> {
         for view in self.desk.view(self.now) {
-            assert_eq!(view.open, 0, "{} still counts an open reservation", view.provider);
+            assert_eq!(view.open, 0, "{} still counts an open reservation", view.budget);
         }
         assert!(self.by_ticket.is_empty(), "a ticket was never answered");
         let fate = |(index, exchange): (usize, &Exchange)| {
@@ -388,6 +410,15 @@ fn random_limits(random: &mut fastrand::Rng) -> Limits {
 
 fn sixth(limit: NonZeroU32) -> NonZeroU32 {
     NonZeroU32::new(limit.get().div_ceil(6)).unwrap_or(NonZeroU32::MIN)
+}
+
+fn of_budgets(limits: &HashMap<ProviderId, Limits>) -> Vec<(BudgetId, Limits)> {
+    limits.iter().map(|(provider, limits)| (BudgetId::from(provider.as_str()), *limits)).collect()
+}
+
+fn draws(target: &TargetId) -> Arc<Draws> {
+    let own = BudgetId::from(target.provider.as_str());
+    Arc::new(Draws { configured: vec![own], pool: Some(BudgetId::from(target.to_string())) })
 }
 
 fn target(provider: &str) -> TargetId {

@@ -3,7 +3,9 @@
 //! Refuses to know who waits: that is the queue's. Invariant: what is held is the sum of what the open
 //! reservations hold, in every dimension.
 
+use super::ask::Lack;
 use super::bucket::{Bucket, NotBefore, Order, Rate};
+use super::heard::{Meaning, Reading, Shortage};
 use super::limits::Limits;
 use super::saved::SavedBudget;
 use crate::units::{Moment, Tokens};
@@ -136,6 +138,19 @@ pub(super) enum Room {
     Never(TooLarge),
 }
 
+impl Room {
+    /// When there is room in both.
+    pub(super) fn and(self, other: Room) -> Room {
+        match (self, other) {
+            (Room::Never(why), _) | (_, Room::Never(why)) => Room::Never(why),
+            (Room::At(one), Room::At(other)) => Room::At(one.max(other)),
+            (Room::At(at), _) | (_, Room::At(at)) => Room::At(at),
+            (Room::WhenOneEnds, _) | (_, Room::WhenOneEnds) => Room::WhenOneEnds,
+            (Room::Now, Room::Now) => Room::Now,
+        }
+    }
+}
+
 /// One provider's limits in use.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -217,7 +232,8 @@ impl Budget {
             }
             let before =
                 if dimension.counts_requests() { ahead.requests } else { dimension.weigh(ahead.cost) };
-            ready = ready.max(bucket.ready_at(asked, before, now));
+            let stays = stays(*dimension, bucket, asked, ahead.reserve);
+            ready = ready.max(bucket.ready_at(asked, before.saturating_add(stays), now));
         }
         if ready > now {
             Room::At(ready)
@@ -285,11 +301,60 @@ impl Budget {
         self.open = self.open.saturating_sub(1);
     }
 
-    /// Grants nothing before `until`, and then no more at once than the call that was refused: the
-    /// provider has just shown that its own bucket is lower than ours. A day's buckets are left alone, or
-    /// one refusal for a minute would cost the day. A pause is only ever extended.
+    /// What keeps `cost` out now, and until when as far as that is known.
+    pub(super) fn lack(&self, cost: Cost, reserve: u32, now: Moment) -> Option<(Lack, Option<Moment>)> {
+        let waits = self.buckets.iter().map(|(dimension, bucket)| {
+            let asked = dimension.weigh(cost);
+            let at = bucket.ready_at(asked, stays(*dimension, bucket, asked, reserve), now);
+            (Lack::Limit(*dimension), at)
+        });
+        let pause = (Lack::Pause, self.paused_until);
+        let longest = waits.chain([pause]).filter(|(_, at)| *at > now).max_by_key(|(_, at)| *at);
+        let places = || self.is_crowded().then_some((Lack::Places, None));
+        longest.map(|(lack, at)| (lack, Some(at))).or_else(places)
+    }
+
+    /// A budget that has no limits of its own and learns them.
+    pub(super) fn pool() -> Budget {
+        Budget::new(Limits::default())
+    }
+
+    /// The limits as they are now.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The provider has let a call in and said what is left.
+    pub(super) fn hear(&mut self, _taken: &Taken, _readings: &[Reading], _now: Moment) {}
+
+    /// The provider has refused a call for want of room. `ceilings` are the limits that were configured for it.
+    pub(super) fn refused(
+        &mut self,
+        _taken: &Taken,
+        shortage: &Shortage,
+        _ceilings: &[Limits],
+        _now: Moment,
+    ) {
+        self.paused_until = self.paused_until.max(shortage.until);
+    }
+
+    /// A call was refused for want of room although this budget had some: when the provider takes calls again, no
+    /// more goes at once than the one that was refused. A day's buckets are left alone, or one refusal for a minute
+    /// would cost the day.
+    pub(super) fn drain(&mut self, shortage: &Shortage, refused: Cost, now: Moment) {
+        if shortage.meaning == Meaning::Minute {
+            self.drain_until(shortage.until, refused, now);
+        }
+    }
+
+    /// Grants nothing before `until`, and then no more at once than the call that was refused. A pause is only
+    /// ever extended.
     pub(super) fn pause(&mut self, until: Moment, refused: Cost, now: Moment) {
         self.paused_until = self.paused_until.max(until);
+        self.drain_until(until, refused, now);
+    }
+
+    fn drain_until(&mut self, until: Moment, refused: Cost, now: Moment) {
         self.order += 1;
         for (dimension, bucket) in &mut self.buckets {
             if !dimension.is_daily() {
@@ -360,6 +425,13 @@ impl Budget {
     }
 }
 
+/// What must stay in a bucket when `asked` is taken. Nothing is kept from a day: it would never be used.
+fn stays(dimension: Dimension, bucket: &Bucket, asked: u64, reserve: u32) -> u64 {
+    let burst = u64::from(bucket.rate().burst.get());
+    let kept = if dimension.is_daily() { 0 } else { burst * u64::from(reserve) / 1_000 };
+    kept.min(burst.saturating_sub(asked))
+}
+
 /// The bucket for `rate`, as full as the one before it.
 fn retuned(before: Option<Bucket>, rate: Rate, order: Order, now: Moment) -> Bucket {
     match before {
@@ -378,6 +450,8 @@ fn retuned(before: Option<Bucket>, rate: Rate, order: Order, now: Moment) -> Buc
 pub(super) struct Ahead {
     pub(super) cost: Cost,
     pub(super) requests: u64,
+    /// Thousandths of each burst that must stay.
+    pub(super) reserve: u32,
 }
 
 impl Ahead {

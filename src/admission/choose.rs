@@ -4,23 +4,27 @@
 //! somebody before it is waiting for, so that the head accumulates room and a large call is not starved
 //! by small ones.
 
-use super::budget::{Ahead, Budget, Room, Taken};
+use super::ask::{Ask, Choice, Lack, Reason};
+use super::budget::{Ahead, Room};
+use super::budgets::{Budgets, Taking};
 use super::desk::{Refusal, Why};
-use super::queue::{Ask, Choice};
-use crate::ids::ProviderId;
+use super::limits::Priority;
+use crate::ids::BudgetId;
 use crate::units::Moment;
 use std::collections::HashMap;
 
 /// What becomes of one waiter.
 pub(super) enum Decision<'ask> {
     /// The choice has been taken.
-    Grant(&'ask Choice, Taken),
+    Grant(&'ask Choice, Taking),
     /// It has waited long enough.
     Refuse(Refusal),
     /// It waits; nothing changes for it before `look_again` unless somebody gives back.
     Wait {
         /// When to look again.
         look_again: Moment,
+        /// Whether nobody with the same choices can get anything either.
+        blocked: bool,
     },
 }
 
@@ -29,103 +33,110 @@ type Expected = Option<Moment>;
 
 /// One pass: the budgets, and what is kept free in them for those who were seen so far.
 pub(super) struct Pass<'desk> {
-    budgets: &'desk mut HashMap<ProviderId, Budget>,
-    ahead: HashMap<ProviderId, Ahead>,
+    budgets: &'desk mut Budgets,
+    ahead: HashMap<BudgetId, Ahead>,
     now: Moment,
 }
 
 impl<'desk> Pass<'desk> {
-    pub(super) fn new(budgets: &'desk mut HashMap<ProviderId, Budget>, now: Moment) -> Pass<'desk> {
+    pub(super) fn new(budgets: &'desk mut Budgets, now: Moment) -> Pass<'desk> {
         Pass { budgets, ahead: HashMap::new(), now }
     }
 
-    /// Whether somebody waits for every budget there is, so that nobody who comes later gets anything.
-    pub(super) fn is_over(&self) -> bool {
-        self.ahead.len() == self.budgets.len()
-    }
-
-    /// The first choice while it has room or is expected to have within the ask's patience; after that
-    /// the first with room.
+    /// The first choice that has room. One that opens later is passed over while one before it is expected to have
+    /// room by then.
     pub(super) fn decide<'ask>(&mut self, ask: &'ask Ask) -> Decision<'ask> {
         if self.follows(ask) {
-            return Decision::Wait { look_again: ask.deadline };
+            return Decision::Wait { look_again: ask.deadline, blocked: true };
         }
-        let awaited = match ask.choices.first() {
-            Some(first) => {
-                if let Some(taken) = self.take(first) {
-                    return Decision::Grant(first, taken);
-                }
-                self.awaited(first, ask.patient_until)
+        let mut soonest: Option<(&Choice, Expected)> = None;
+        for choice in &ask.choices {
+            let in_time = |at: Expected| at.is_none_or(|at| at <= choice.open_from);
+            if self.now < choice.open_from && soonest.is_some_and(|(_, at)| in_time(at)) {
+                break;
             }
-            None => None,
-        };
-        if awaited.is_none() {
-            for choice in ask.choices.iter().skip(1) {
-                if let Some(taken) = self.take(choice) {
-                    return Decision::Grant(choice, taken);
-                }
+            if let Some(taking) = self.take(choice, ask.priority) {
+                return Decision::Grant(choice, taking);
+            }
+            if let Some(at) = self.expected(choice, ask.priority)
+                && soonest.is_none_or(|(_, known)| rank(at) < rank(known))
+            {
+                soonest = Some((choice, at));
             }
         }
-        let Some((choice, at)) = awaited.or_else(|| self.soonest(ask)) else {
-            return Decision::Refuse(Refusal { why: Why::NoProvider, until: None });
+        let Some((choice, at)) = soonest else {
+            return Decision::Refuse(Refusal { why: Why::NoProvider, until: None, reason: None });
         };
         if self.now >= ask.deadline {
             let until = self.soonest(ask).map(|(_, at)| at.unwrap_or(self.now));
-            return Decision::Refuse(Refusal { why: Why::Deadline, until });
+            return Decision::Refuse(Refusal { why: Why::Deadline, until, reason: self.reason(ask) });
         }
         self.keep_free(choice);
-        let patience_ends = (ask.choices.len() > 1).then_some(ask.patient_until);
-        let moments = [at, patience_ends].into_iter().flatten().filter(|at| *at > self.now);
-        Decision::Wait { look_again: moments.fold(ask.deadline, Ord::min) }
+        let opens = ask.choices.iter().skip(1).map(|choice| choice.open_from);
+        let moments = at.into_iter().chain(opens).filter(|at| *at > self.now);
+        let blocked = ask.choices.iter().all(|choice| self.is_kept(choice));
+        Decision::Wait { look_again: moments.fold(ask.deadline, Ord::min), blocked }
     }
 
-    /// Who has one choice alone, and others before it there, can only wait: this spares the arithmetic
-    /// for most of a long queue.
+    /// Who has one choice alone, and others before it there, can only wait: this spares the arithmetic.
     fn follows(&mut self, ask: &Ask) -> bool {
         let [only] = ask.choices.as_slice() else { return false };
-        let Some(ahead) = self.ahead.get_mut(&only.target.provider) else { return false };
-        if self.now < ask.deadline {
-            ahead.add(only.cost);
+        let follows = self.now < ask.deadline && self.is_kept(only);
+        if follows {
+            self.keep_free(only);
         }
-        self.now < ask.deadline
+        follows
     }
 
     /// The choice that is expected to have room first, and when. One whose moment is known goes before
     /// one that waits for another exchange to end: the former needs room to be kept for it.
     pub(super) fn soonest<'ask>(&self, ask: &'ask Ask) -> Option<(&'ask Choice, Expected)> {
-        let expected = ask.choices.iter().filter_map(|choice| Some((choice, self.expected(choice)?)));
-        expected.min_by_key(|(_, at)| at.unwrap_or(Moment::from_nanos(u64::MAX)))
+        let choices = ask.choices.iter();
+        let expected = choices.filter_map(|choice| Some((choice, self.expected(choice, ask.priority)?)));
+        expected.min_by_key(|(_, at)| rank(*at))
+    }
+
+    /// What the first choice lacks.
+    pub(super) fn reason(&self, ask: &Ask) -> Option<Reason> {
+        let choice = ask.choices.first()?;
+        let lack = self.budgets.lack(choice, ask.priority, self.now);
+        lack.or_else(|| Some(Reason { budget: choice.draws.own()?.clone(), lack: Lack::Turn }))
     }
 
     /// Keeps room for this choice from those who come later in the pass.
     pub(super) fn keep_free(&mut self, choice: &Choice) {
-        self.ahead.entry(choice.target.provider.clone()).or_default().add(choice.cost);
+        for budget in choice.draws.all() {
+            match self.ahead.get_mut(budget) {
+                Some(ahead) => ahead.add(choice.cost),
+                None => self.ahead.entry(budget.clone()).or_default().add(choice.cost),
+            }
+        }
     }
 
-    fn take(&mut self, choice: &Choice) -> Option<Taken> {
-        let provider = &choice.target.provider;
-        if self.ahead.contains_key(provider) {
+    /// Whether somebody before waits for one of the choice's budgets.
+    fn is_kept(&self, choice: &Choice) -> bool {
+        choice.draws.all().any(|budget| self.ahead.contains_key(budget))
+    }
+
+    fn take(&mut self, choice: &Choice, priority: Priority) -> Option<Taking> {
+        if self.is_kept(choice) {
             return None;
         }
-        self.budgets.get_mut(provider)?.take(choice.cost, self.now)
-    }
-
-    /// The first choice and its moment, if it is worth being patient for. Another exchange may end at
-    /// any time.
-    fn awaited<'ask>(&self, first: &'ask Choice, patient_until: Moment) -> Option<(&'ask Choice, Expected)> {
-        let at = self.expected(first)?;
-        let in_time = at.is_none_or(|at| at <= patient_until);
-        (self.now < patient_until && in_time).then_some((first, at))
+        self.budgets.take(choice, priority, self.now)
     }
 
     /// When the choice is expected to have room; `None` if never.
-    fn expected(&self, choice: &Choice) -> Option<Expected> {
-        let before = self.ahead.get(&choice.target.provider).copied().unwrap_or_default();
-        match self.budgets.get(&choice.target.provider)?.room(choice.cost, before, self.now) {
+    fn expected(&self, choice: &Choice, priority: Priority) -> Option<Expected> {
+        match self.budgets.room(choice, &self.ahead, priority, self.now)? {
             Room::Now => Some(Some(self.now)),
             Room::WhenOneEnds => Some(None),
             Room::At(at) => Some(Some(at)),
             Room::Never(_) => None,
         }
     }
+}
+
+/// The later the larger; the end of another exchange is later than any moment.
+fn rank(at: Expected) -> Moment {
+    at.unwrap_or(Moment::from_nanos(u64::MAX))
 }

@@ -8,12 +8,15 @@
 //! provider are as many as its budget counts; nobody both waits and holds a reservation; an entry never
 //! leaves the queue deeper than its bound.
 
-use super::budget::{Ahead, Budget, Cost, Dimension, Room, Taken, TooLarge};
+use super::ask::{Ask, Reason, Ticket, Turn};
+use super::budget::{Cost, Dimension, Room, TooLarge};
+use super::budgets::{Budgets, Taking};
 use super::choose::{Decision, Pass};
+use super::heard::{Reading, Shortage};
 use super::limits::{Limits, Priority, QueueSettings};
-use super::queue::{Ask, Queue, Ticket};
+use super::queue::Queue;
 use super::saved::SavedDesk;
-use crate::ids::{ProviderId, TargetId};
+use crate::ids::{BudgetId, TargetId};
 use crate::units::{Moment, Tokens, WallTime};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,15 +30,27 @@ pub struct Grant {
     pub target: TargetId,
     /// What is held.
     pub held: Cost,
+    /// Its place in the order of service, for an exchange that asks again.
+    pub turn: Turn,
+    /// What it had to wait for; `None` if it did not wait.
+    pub reason: Option<Reason>,
 }
 
 /// Why there is no room, and when there will be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Why.
     pub why: Why,
     /// When the same ask would find room if nothing else came; `None` if never.
     pub until: Option<Moment>,
+    /// What it waited for, where it waited.
+    pub reason: Option<Reason>,
+}
+
+impl Refusal {
+    fn of(why: Why, until: Option<Moment>) -> Refusal {
+        Refusal { why, until, reason: None }
+    }
 }
 
 /// The reasons of a refusal.
@@ -62,11 +77,13 @@ pub enum Effect {
     Refused(Ticket, Refusal),
 }
 
-/// What one provider's budget looks like to a person.
+/// What one budget looks like to a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetView {
-    /// Whose it is.
-    pub provider: ProviderId,
+    /// Which.
+    pub budget: BudgetId,
+    /// Whether it learns its limits from the provider.
+    pub is_pool: bool,
     /// Each limit with the units that could be taken now; negative in debt.
     pub levels: Vec<(Dimension, u64, i64)>,
     /// Exchanges at the provider.
@@ -75,40 +92,45 @@ pub struct BudgetView {
     pub paused: Duration,
 }
 
+/// Where one who waits stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How many are served before it, as things are.
+    pub before: usize,
+    /// What it waits for.
+    pub reason: Option<Reason>,
+    /// When it may expect room; `None` if when another exchange ends.
+    pub expected: Option<Moment>,
+}
+
 /// The desk.
 #[derive(Debug)]
 pub struct Desk {
     settings: QueueSettings,
-    budgets: HashMap<ProviderId, Budget>,
+    budgets: Budgets,
     queue: Queue,
-    open: HashMap<Ticket, Open>,
+    open: HashMap<Ticket, Taking>,
     effects: Vec<Effect>,
     next_ticket: u64,
     wakeup: Option<Moment>,
     closed: bool,
 }
 
-/// A reservation that has not been settled.
-#[derive(Debug)]
-struct Open {
-    provider: ProviderId,
-    taken: Taken,
-}
-
 impl Desk {
     /// A desk with full budgets.
-    pub fn new(settings: QueueSettings, limits: impl IntoIterator<Item = (ProviderId, Limits)>) -> Desk {
-        let budgets = limits.into_iter().map(|(id, limits)| (id, Budget::new(limits))).collect();
-        Desk {
+    pub fn new(settings: QueueSettings, limits: impl IntoIterator<Item = (BudgetId, Limits)>) -> Desk {
+        let mut desk = Desk {
             settings,
-            budgets,
+            budgets: Budgets::default(),
             queue: Queue::default(),
             open: HashMap::new(),
             effects: Vec::new(),
             next_ticket: 0,
             wakeup: None,
             closed: false,
-        }
+        };
+        desk.retune(settings, limits, Moment::START);
+        desk
     }
 
     /// Asks for room. The answer is an effect, at once or later.
@@ -119,17 +141,23 @@ impl Desk {
             self.effects.push(Effect::Refused(ticket, refusal));
             return ticket;
         }
+        if self.queue.is_empty() && self.granted_at_once(ticket, &ask, now) {
+            self.check();
+            return ticket;
+        }
         // A bound that a reload has lowered is for those to come: who waits already was promised a turn.
         let bound = self.queue.len().max(self.settings.max_depth);
-        self.queue.push(ticket, ask);
+        let reason = Pass::new(&mut self.budgets, now).reason(&ask);
+        self.queue.push(ticket, ask, reason, self.settings.ageing);
         self.serve(now);
         if self.closed && self.queue.contains(ticket) {
             self.refuse_closed(ticket, now);
             self.serve(now);
         } else if self.queue.len() > self.settings.max_depth && self.queue.contains(ticket) {
-            let until = self.expected(ticket, now);
-            self.queue.remove(ticket);
-            self.effects.push(Effect::Refused(ticket, Refusal { why: Why::QueueFull, until }));
+            let until = self.standing(ticket, now).map(|standing| standing.expected.unwrap_or(now));
+            let waiter = self.queue.remove(ticket);
+            let reason = waiter.and_then(|waiter| waiter.reason);
+            self.effects.push(Effect::Refused(ticket, Refusal { why: Why::QueueFull, until, reason }));
             // Nobody is to be woken for one who is gone.
             self.serve(now);
         }
@@ -142,8 +170,8 @@ impl Desk {
     /// is given back, the request too.
     pub fn leave(&mut self, ticket: Ticket, now: Moment) {
         self.queue.remove(ticket);
-        if let Some((open, budget)) = self.closed(ticket) {
-            budget.undo(&open.taken, now);
+        if let Some(taking) = self.open.remove(&ticket) {
+            self.budgets.undo(&taking, now);
         }
         self.serve(now);
         self.check();
@@ -151,9 +179,9 @@ impl Desk {
 
     /// Replaces what is held by what was used. A ticket that holds nothing is left alone.
     pub fn settle(&mut self, ticket: Ticket, truth: Cost, now: Moment) {
-        if let Some((mut open, budget)) = self.closed(ticket) {
-            budget.correct(&mut open.taken, truth, now);
-            budget.close();
+        if let Some(mut taking) = self.open.remove(&ticket) {
+            self.budgets.correct(&mut taking, truth, now);
+            self.budgets.close(&taking);
         }
         self.serve(now);
         self.check();
@@ -162,24 +190,32 @@ impl Desk {
     /// More output has come than is held: takes the difference while it is being used, so that others
     /// see it before the end.
     pub fn true_up(&mut self, ticket: Ticket, output: Tokens, now: Moment) {
-        if let Some(open) = self.open.get_mut(&ticket)
-            && output > open.taken.held.output
-            && let Some(budget) = self.budgets.get_mut(&open.provider)
+        if let Some(taking) = self.open.get_mut(&ticket)
+            && output > taking.held.output
         {
-            let truth = Cost { output, ..open.taken.held };
-            budget.correct(&mut open.taken, truth, now);
+            let truth = Cost { output, ..taking.held };
+            self.budgets.correct(taking, truth, now);
         }
         self.check();
     }
 
+    /// The provider has let the call in, and its answer says this of its limits.
+    pub fn hear(&mut self, ticket: Ticket, readings: &[Reading], now: Moment) {
+        if let Some(taking) = self.open.get(&ticket) {
+            self.budgets.hear(taking, readings, now);
+        }
+        self.serve(now);
+        self.check();
+    }
+
     /// The provider has refused for want of room: what is held is given back, and nobody is sent there
-    /// before `until`.
-    pub fn penalise(&mut self, ticket: Ticket, until: Moment, now: Moment) {
-        if let Some((mut open, budget)) = self.closed(ticket) {
-            let refused = open.taken.held;
-            budget.correct(&mut open.taken, Cost::default(), now);
-            budget.close();
-            budget.pause(until, refused, now);
+    /// before the shortage is over.
+    pub fn penalise(&mut self, ticket: Ticket, shortage: &Shortage, now: Moment) {
+        if let Some(mut taking) = self.open.remove(&ticket) {
+            let refused = taking.held;
+            self.budgets.correct(&mut taking, Cost::default(), now);
+            self.budgets.close(&taking);
+            self.budgets.refused(&taking, shortage, refused, now);
         }
         self.serve(now);
         self.check();
@@ -189,8 +225,7 @@ impl Desk {
     /// it is settled.
     pub fn close(&mut self, now: Moment) {
         self.closed = true;
-        let waiting: Vec<Ticket> = self.queue.iter().map(|(ticket, _)| ticket).collect();
-        for ticket in waiting {
+        for ticket in self.queue.tickets() {
             self.refuse_closed(ticket, now);
         }
         self.serve(now);
@@ -213,22 +248,20 @@ impl Desk {
         self.wakeup
     }
 
-    /// Takes over new settings. Budgets keep how full they are; those of providers that are gone are
-    /// forgotten with their reservations; those who wait for them alone are refused.
+    /// Takes over new settings. Budgets keep how full they are; those that are gone are forgotten with what is held
+    /// in them; those who wait for them alone are refused.
     pub fn retune(
         &mut self,
         settings: QueueSettings,
-        limits: impl IntoIterator<Item = (ProviderId, Limits)>,
+        limits: impl IntoIterator<Item = (BudgetId, Limits)>,
         now: Moment,
     ) {
         self.settings = settings;
-        let mut old = std::mem::take(&mut self.budgets);
-        for (provider, limits) in limits {
-            let mut budget = old.remove(&provider).unwrap_or_else(|| Budget::new(limits));
-            budget.retune(limits, now);
-            self.budgets.insert(provider, budget);
+        self.budgets.reserve = settings.reserve;
+        self.budgets.retune(limits, now);
+        for taking in self.open.values_mut() {
+            self.budgets.forget_unknown(taking);
         }
-        self.open.retain(|_, open| self.budgets.contains_key(&open.provider));
         self.refuse_hopeless(now);
         self.serve(now);
         self.check();
@@ -241,36 +274,43 @@ impl Desk {
 
     /// Every budget as it stands, by name.
     pub fn view(&self, now: Moment) -> Vec<BudgetView> {
-        let mut views: Vec<BudgetView> = self
-            .budgets
-            .iter()
-            .map(|(provider, budget)| BudgetView {
-                provider: provider.clone(),
-                levels: budget.levels(now).collect(),
-                open: budget.open(),
-                paused: budget.paused_until().since(now),
-            })
-            .collect();
-        views.sort_by(|a, b| a.provider.cmp(&b.provider));
+        let view = |(id, budget, is_pool): (&BudgetId, &super::budget::Budget, bool)| BudgetView {
+            budget: id.clone(),
+            is_pool,
+            levels: budget.levels(now).collect(),
+            open: budget.open(),
+            paused: budget.paused_until().since(now),
+        };
+        let mut views: Vec<BudgetView> = self.budgets.iter().map(view).collect();
+        views.sort_by(|a, b| a.budget.cmp(&b.budget));
         views
     }
 
     /// The state that outlives the process. What open reservations hold counts as used.
     pub fn save(&self, now: Moment, wall: WallTime) -> SavedDesk {
-        let budgets = self.budgets.iter().map(|(id, budget)| (id.as_str().to_owned(), budget.save(now)));
-        SavedDesk { version: 1, wall_ms: wall.0, budgets: budgets.collect() }
+        let [budgets, pools] = self.budgets.save(now);
+        SavedDesk { version: 1, wall_ms: wall.0, budgets, pools }
     }
 
     /// Takes over what an earlier process saved. The time between refills; a clock that went backwards
     /// refills nothing.
     pub fn restore(&mut self, saved: &SavedDesk, now: Moment, wall: WallTime) {
         let elapsed = wall.since(WallTime(saved.wall_ms));
-        for (provider, budget) in &mut self.budgets {
-            if let Some(saved) = saved.budgets.get(provider.as_str()) {
-                budget.restore(saved, elapsed, now);
-            }
-        }
+        self.budgets.restore([&saved.budgets, &saved.pools], elapsed, now);
         self.check();
+    }
+
+    /// Where the waiter with this ticket stands, those before it included.
+    pub fn standing(&mut self, ticket: Ticket, now: Moment) -> Option<Standing> {
+        let mut pass = Pass::new(&mut self.budgets, now);
+        for (before, (waiting, waiter)) in self.queue.in_order().enumerate() {
+            if waiting == ticket {
+                let (_, expected) = pass.soonest(&waiter.ask)?;
+                return Some(Standing { before, reason: waiter.reason.clone(), expected });
+            }
+            pass.keep_free(waiter.ask.choices.first()?);
+        }
+        None
     }
 
     /// Strikes the choices that can never be had, and refuses where none is left or the soonest would
@@ -278,40 +318,55 @@ impl Desk {
     fn admissible(&self, ask: &mut Ask, now: Moment) -> Result<(), Refusal> {
         let mut too_large = None;
         let mut soonest: Option<Moment> = None;
+        let (budgets, nobody) = (&self.budgets, HashMap::new());
         ask.choices.retain_mut(|choice| {
-            let Some(budget) = self.budgets.get(&choice.target.provider) else { return false };
-            choice.cost = budget.fitted(choice.cost);
-            match budget.room(choice.cost, Ahead::default(), now) {
-                Room::Never(why) => {
+            choice.cost = budgets.fitted(&choice.draws, choice.cost);
+            match budgets.room(choice, &nobody, ask.priority, now) {
+                None => return false,
+                Some(Room::Never(why)) => {
                     too_large = Some(why);
                     return false;
                 }
-                Room::Now | Room::WhenOneEnds => soonest = Some(now),
-                Room::At(at) => soonest = Some(soonest.map_or(at, |known| known.min(at))),
+                Some(Room::Now | Room::WhenOneEnds) => soonest = Some(now),
+                Some(Room::At(at)) => soonest = Some(soonest.map_or(at, |known| known.min(at))),
             }
             true
         });
         match (soonest, too_large) {
-            (None, Some(why)) => Err(Refusal { why: Why::TooLarge(why), until: None }),
-            (None, None) => Err(Refusal { why: Why::NoProvider, until: None }),
+            (None, Some(why)) => Err(Refusal::of(Why::TooLarge(why), None)),
+            (None, None) => Err(Refusal::of(Why::NoProvider, None)),
             // The deadline ends waiting. What has room at once is granted after it too, or an exchange
             // whose first provider was silent for long could not move on to an idle second one.
             (Some(at), _) if at > ask.deadline.max(now) => {
-                Err(Refusal { why: Why::Deadline, until: Some(at) })
+                let reason = ask.choices.first().and_then(|choice| budgets.lack(choice, ask.priority, now));
+                Err(Refusal { why: Why::Deadline, until: Some(at), reason })
             }
             (Some(_), _) => Ok(()),
         }
     }
 
+    /// With nobody before it, an ask that has room need not go through the queue.
+    fn granted_at_once(&mut self, ticket: Ticket, ask: &Ask, now: Moment) -> bool {
+        let Decision::Grant(choice, taking) = Pass::new(&mut self.budgets, now).decide(ask) else {
+            return false;
+        };
+        let (target, held) = (choice.target.clone(), taking.held);
+        let turn = self.queue.turn_of(ticket, ask);
+        self.open.insert(ticket, taking);
+        self.effects.push(Effect::Granted(Grant { ticket, target, held, turn, reason: None }));
+        true
+    }
+
     fn refuse_closed(&mut self, ticket: Ticket, now: Moment) {
         self.queue.remove(ticket);
-        self.effects.push(Effect::Refused(ticket, Refusal { why: Why::Closed, until: Some(now) }));
+        self.effects.push(Effect::Refused(ticket, Refusal::of(Why::Closed, Some(now))));
     }
 
     /// Refuses those who wait for nothing that the budgets could still give them.
     fn refuse_hopeless(&mut self, now: Moment) {
         let refusal = |ask: &Ask| self.admissible(&mut ask.clone(), now).err();
-        let hopeless = self.queue.iter().filter_map(|(ticket, ask)| Some((ticket, refusal(ask)?)));
+        let waiting = self.queue.in_order();
+        let hopeless = waiting.filter_map(|(ticket, waiter)| Some((ticket, refusal(&waiter.ask)?)));
         let hopeless: Vec<_> = hopeless.filter(|(_, refusal)| refusal.why != Why::Deadline).collect();
         for (ticket, refusal) in hopeless {
             self.queue.remove(ticket);
@@ -319,53 +374,44 @@ impl Desk {
         }
     }
 
-    /// An open reservation that is open no more, and its budget.
-    fn closed(&mut self, ticket: Ticket) -> Option<(Open, &mut Budget)> {
-        let open = self.open.remove(&ticket)?;
-        let budget = self.budgets.get_mut(&open.provider)?;
-        Some((open, budget))
-    }
-
-    /// Goes once through the queue in order: grants, refuses, and finds out when to look again. Ends
-    /// early where nobody who comes later can get anything, unless somebody's time is over.
+    /// Goes once through the queue in order: grants, refuses, and finds out when to look again. A lane whose head
+    /// can get nothing is gone through no further, unless somebody's time is over.
     fn serve(&mut self, now: Moment) {
-        let expired = self.queue.next_deadline().is_some_and(|deadline| deadline <= now);
-        let mut pass = Pass::new(&mut self.budgets, now);
+        self.queue.age(now);
         let mut wakeup: Option<Moment> = None;
         let decided = self.effects.len();
-        for (ticket, ask) in self.queue.iter() {
-            if pass.is_over() && !expired {
-                break;
-            }
-            match pass.decide(ask) {
-                Decision::Grant(choice, taken) => {
-                    let (target, held) = (choice.target.clone(), taken.held);
-                    self.open.insert(ticket, Open { provider: target.provider.clone(), taken });
-                    self.effects.push(Effect::Granted(Grant { ticket, target, held }));
+        let expired = self.queue.next_deadline().is_some_and(|deadline| deadline <= now);
+        let mut pass = Pass::new(&mut self.budgets, now);
+        let mut waiting = self.queue.in_order();
+        while let Some((ticket, waiter)) = waiting.next() {
+            let turn = waiter.turn;
+            match pass.decide(&waiter.ask) {
+                Decision::Grant(choice, taking) => {
+                    let (target, held) = (choice.target.clone(), taking.held);
+                    self.open.insert(ticket, taking);
+                    let reason = waiter.reason.clone();
+                    self.effects.push(Effect::Granted(Grant { ticket, target, held, turn, reason }));
                 }
-                Decision::Refuse(refusal) => self.effects.push(Effect::Refused(ticket, refusal)),
-                Decision::Wait { look_again } => {
+                Decision::Refuse(refusal) => {
+                    let reason = waiter.reason.clone().or(refusal.reason);
+                    self.effects.push(Effect::Refused(ticket, Refusal { reason, ..refusal }));
+                }
+                Decision::Wait { look_again, blocked } => {
                     wakeup = Some(wakeup.map_or(look_again, |known| known.min(look_again)));
+                    if blocked && !expired {
+                        waiting.skip_lane();
+                    }
                 }
             }
         }
         for effect in &self.effects[decided..] {
-            let (Effect::Granted(Grant { ticket, .. }) | Effect::Refused(ticket, _)) = effect;
-            self.queue.remove(*ticket);
+            match effect {
+                Effect::Granted(Grant { ticket, .. }) => self.queue.serve(*ticket),
+                Effect::Refused(ticket, _) => self.queue.remove(*ticket),
+            };
         }
-        self.wakeup = wakeup.into_iter().chain(self.queue.next_deadline()).min();
-    }
-
-    /// When the waiter with this ticket may expect room, those before it included.
-    fn expected(&mut self, ticket: Ticket, now: Moment) -> Option<Moment> {
-        let mut pass = Pass::new(&mut self.budgets, now);
-        for (waiting, ask) in self.queue.iter() {
-            if waiting == ticket {
-                return pass.soonest(ask).map(|(_, at)| at.unwrap_or(now));
-            }
-            pass.keep_free(ask.choices.first()?);
-        }
-        None
+        self.queue.rest();
+        self.wakeup = wakeup.into_iter().chain(self.queue.next_change()).min();
     }
 
     fn check(&self) {
@@ -375,8 +421,8 @@ impl Desk {
             "somebody both waits and holds a reservation"
         );
         debug_assert!(
-            self.budgets.iter().all(|(provider, budget)| {
-                self.open.values().filter(|open| open.provider == *provider).count() == budget.open() as usize
+            self.budgets.iter().all(|(id, budget, _)| {
+                self.open.values().filter(|taking| taking.draws_on(id)).count() == budget.open() as usize
             }),
             "a budget counts other reservations than are open"
         );

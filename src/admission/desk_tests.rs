@@ -1,9 +1,10 @@
 //! What the desk promises.
 
 use super::*;
-use crate::admission::Choice;
-use crate::ids::ModelName;
+use crate::admission::{Choice, Draws, Meaning, Share};
+use crate::ids::{ModelName, ProviderId};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 fn at(seconds: f64) -> Moment {
     Moment::START + Duration::from_secs_f64(seconds)
@@ -24,21 +25,34 @@ fn tokens_per_second(number: u32) -> Limits {
 
 fn desk(limits: &[(&str, Limits)]) -> Desk {
     let settings = QueueSettings { max_depth: 3, ..QueueSettings::default() };
-    Desk::new(settings, limits.iter().map(|(name, limits)| (ProviderId::from(*name), *limits)))
+    Desk::new(settings, limits.iter().map(|(name, limits)| (BudgetId::from(*name), *limits)))
 }
 
 fn ask(providers: &[&str], tokens: u64, now: Moment) -> Ask {
-    let choice = |provider: &&str| Choice {
+    let choice = |(rank, provider): (usize, &&str)| Choice {
         target: TargetId { provider: ProviderId::from(*provider), model: ModelName::from("m") },
+        draws: Arc::new(Draws { configured: vec![BudgetId::from(*provider)], pool: None }),
         cost: cost(tokens),
+        open_from: now + Duration::from_secs(if rank == 0 { 0 } else { 10 }),
     };
     Ask {
-        choices: providers.iter().map(choice).collect(),
+        choices: providers.iter().enumerate().map(choice).collect(),
         priority: Priority::Normal,
+        share: Share::default(),
         entered: now,
-        patient_until: now + Duration::from_secs(10),
+        turn: None,
         deadline: now + Duration::from_secs(120),
     }
+}
+
+/// The same, but all choices will do from then on.
+fn patient_until(until: Moment, mut ask: Ask) -> Ask {
+    ask.choices.iter_mut().skip(1).for_each(|choice| choice.open_from = until);
+    ask
+}
+
+fn shortage(until: Moment) -> Shortage {
+    Shortage { meaning: Meaning::Minute, until, dimension: None, limit: None }
 }
 
 /// Enters and tells what came of it: the provider, "waits", or the refusal.
@@ -120,7 +134,7 @@ fn the_first_choice_is_awaited_within_patience() {
 fn nobody_waits_for_a_first_choice_that_comes_too_late() {
     let mut desk = desk(&[("a", tokens_per_second(10)), ("b", tokens_per_second(10))]);
     let (ticket, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
-    desk.penalise(ticket, at(30.0), at(0.0));
+    desk.penalise(ticket, &shortage(at(30.0)), at(0.0));
     assert_eq!(enter(&mut desk, ask(&["a", "b"], 50, at(0.0)), at(0.0)).1, "b");
 }
 
@@ -167,7 +181,7 @@ fn a_deadline_refuses_and_says_when() {
 fn who_could_not_be_served_in_time_by_an_empty_queue_is_refused_at_once() {
     let mut desk = desk(&[("a", tokens_per_second(10))]);
     let (ticket, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
-    desk.penalise(ticket, at(3_600.0), at(0.0));
+    desk.penalise(ticket, &shortage(at(3_600.0)), at(0.0));
     assert_eq!(enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0)).1, "Deadline Some(3600.0)");
 }
 
@@ -216,10 +230,14 @@ fn output_beyond_the_reservation_is_taken_while_it_comes() {
 #[test]
 fn an_exchange_that_asks_again_keeps_its_place() {
     let mut desk = desk(&[("a", tokens_per_second(10))]);
-    let (first, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
+    let first = desk.enter(ask(&["a"], 60, at(0.0)), at(0.0));
+    let turn = match desk.take_effects().as_slice() {
+        [Effect::Granted(grant)] => Some(grant.turn),
+        other => panic!("{other:?}"),
+    };
     let (other, _) = enter(&mut desk, ask(&["a"], 30, at(1.0)), at(1.0));
-    desk.penalise(first, at(5.0), at(2.0));
-    let (again, _) = enter(&mut desk, ask(&["a"], 60, at(0.0)), at(2.0));
+    desk.penalise(first, &shortage(at(5.0)), at(2.0));
+    let (again, _) = enter(&mut desk, Ask { turn, ..ask(&["a"], 60, at(0.0)) }, at(2.0));
     let told = run_until(&mut desk, at(60.0));
     assert_eq!(told, [(5.0, again, "a".into()), (8.0, other, "a".into())]);
 }
@@ -232,7 +250,7 @@ fn a_reload_keeps_those_who_wait_and_refuses_those_whose_provider_is_gone() {
     let (stays, _) = enter(&mut desk, ask(&["a"], 6, at(0.0)), at(0.0));
     let (goes, _) = enter(&mut desk, ask(&["b"], 6, at(0.0)), at(0.0));
     let settings = QueueSettings { max_depth: 1, ..QueueSettings::default() };
-    desk.retune(settings, [(ProviderId::from("a"), tokens_per_second(10))], at(0.0));
+    desk.retune(settings, [(BudgetId::from("a"), tokens_per_second(10))], at(0.0));
     assert_eq!(effects(&mut desk), [(goes, "NoProvider None".to_owned())]);
     desk.settle(held, cost(1), at(0.0));
     assert_eq!(run_until(&mut desk, at(10.0)), [(0.6, stays, "a".into())]);
@@ -271,7 +289,7 @@ fn who_waits_for_an_exchange_to_end_takes_other_room_that_comes_before() {
     let mut desk = desk(&[("a", crowded), ("b", tokens_per_second(10))]);
     enter(&mut desk, ask(&["a"], 1, at(0.0)), at(0.0));
     enter(&mut desk, ask(&["b"], 60, at(0.0)), at(0.0));
-    let hasty = Ask { patient_until: at(0.0), ..ask(&["a", "b"], 50, at(0.0)) };
+    let hasty = patient_until(at(0.0), ask(&["a", "b"], 50, at(0.0)));
     let (ticket, told) = enter(&mut desk, hasty, at(0.0));
     assert_eq!(told, "waits");
     let (later, _) = enter(&mut desk, ask(&["b"], 10, at(1.0)), at(1.0));
@@ -303,7 +321,7 @@ fn a_reload_tells_those_that_have_become_too_large_for_it() {
     enter(&mut desk, ask(&["a"], 60, at(0.0)), at(0.0));
     enter(&mut desk, ask(&["a"], 30, at(0.0)), at(0.0));
     let (large, _) = enter(&mut desk, ask(&["a"], 61, at(0.0)), at(0.0));
-    desk.retune(QueueSettings::default(), [(ProviderId::from("a"), tokens_per_second(1))], at(0.0));
+    desk.retune(QueueSettings::default(), [(BudgetId::from("a"), tokens_per_second(1))], at(0.0));
     let told = effects(&mut desk);
     assert_eq!(told[0].0, large);
     assert!(told[0].1.starts_with("TooLarge"), "{told:?}");
@@ -333,7 +351,7 @@ fn nothing_can_be_done_before_the_moment_that_is_named() {
             ..Limits::default()
         };
         let names = ["a", "b", "c"];
-        let limits = names.map(|name| (ProviderId::from(name), limits(&mut random)));
+        let limits = names.map(|name| (BudgetId::from(name), limits(&mut random)));
         let settings = QueueSettings { max_depth: 20, ..QueueSettings::default() };
         let mut desk = Desk::new(settings, limits);
         let (mut now, mut open) = (at(0.0), Vec::new());
@@ -350,7 +368,7 @@ fn nothing_can_be_done_before_the_moment_that_is_named() {
                 (1, Some(index)) if random.u8(0..5) == 0 => {
                     desk.penalise(
                         open.swap_remove(index),
-                        now + Duration::from_millis(random.u64(0..20_000)),
+                        &shortage(now + Duration::from_millis(random.u64(0..20_000))),
                         now,
                     );
                 }
@@ -360,11 +378,11 @@ fn nothing_can_be_done_before_the_moment_that_is_named() {
                     random.shuffle(&mut choices);
                     choices.truncate(random.usize(1..=3));
                     let ask = Ask {
-                        patient_until: now + Duration::from_secs(random.u64(0..10) * (seed % 2)),
                         deadline: now + Duration::from_secs(random.u64(1..60)),
                         ..ask(&choices, random.u64(1..150), now)
                     };
-                    desk.enter(ask, now);
+                    let patience = Duration::from_secs(random.u64(0..10) * (seed % 2));
+                    desk.enter(patient_until(now + patience, ask), now);
                 }
             }
             open.extend(desk.take_effects().into_iter().filter_map(granted));

@@ -87,6 +87,10 @@ pub struct QueueSettings {
     pub max_depth: usize,
     /// How long an exchange waits for its first target before any target with room will do.
     pub patience: Duration,
+    /// Who has waited so long moves up a class; zero is never.
+    pub ageing: Duration,
+    /// The part of each burst that is kept for those for whom a person waits, in thousandths, at most 900.
+    pub reserve: u32,
 }
 
 impl Default for QueueSettings {
@@ -95,6 +99,8 @@ impl Default for QueueSettings {
             max_wait: Duration::from_secs(120),
             max_depth: 1_000,
             patience: Duration::from_secs(10),
+            ageing: Duration::from_secs(60),
+            reserve: 0,
         }
     }
 }

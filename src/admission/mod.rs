@@ -3,19 +3,22 @@
 //! Pure: time comes in as `now`, what follows goes out as values. Knows providers by name only, and
 //! nothing of routes, breakers, JSON or sockets.
 
+mod ask;
 mod bucket;
 mod budget;
+mod budgets;
 mod choose;
 mod counting;
 mod desk;
+mod fair;
 mod heard;
 mod limits;
 mod queue;
 mod saved;
 
+pub use ask::{Ask, Choice, Draws, Lack, Reason, Share, Ticket, Turn};
 pub use budget::{Cost, Dimension, TooLarge};
-pub use desk::{BudgetView, Desk, Effect, Grant, Refusal, Why};
+pub use desk::{BudgetView, Desk, Effect, Grant, Refusal, Standing, Why};
 pub use heard::{Meaning, Reading, Shortage};
 pub use limits::{Counting, Limits, OutputCounts, Priority, QueueSettings};
-pub use queue::{Ask, Choice, Ticket};
 pub use saved::{SavedBudget, SavedDesk};

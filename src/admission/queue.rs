@@ -1,71 +1,132 @@
-//! Who waits, in the order of service: by class, and inside a class by who came first.
+//! Who waits, in the order of service: by class, and inside a class fairly between clients.
 //!
-//! Refuses to know budgets. Invariant: each waiter has one place, and a place belongs to one waiter.
+//! Those who may go to the same places stand in one lane, so that a lane whose head can go nowhere need not be looked
+//! at further. Lanes whose first choice is at the same provider share one fair order, a line; between lines the one
+//! that came first goes first. Refuses to know budgets. Invariant: each waiter has one place, and a place belongs to
+//! one waiter.
 
-use super::budget::Cost;
+use super::ask::{Ask, Draws, Reason, Ticket, Turn};
+use super::fair::Fair;
 use super::limits::Priority;
-use crate::ids::TargetId;
-use crate::units::Moment;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::ids::BudgetId;
+use crate::units::{Moment, Tokens};
+use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// What one exchange is called at the desk, from its entry until it is settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub(super) u64);
+/// What the waiters of a lane may draw on, choice by choice.
+type LaneKey = Arc<[Arc<Draws>]>;
 
-/// A target that would do, and what the call costs there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
-    /// The target.
-    pub target: TargetId,
-    /// The cost by that provider's way of counting.
-    pub cost: Cost,
-}
-
-/// What an exchange asks of the desk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// The targets that would do, in failover order.
-    pub choices: Vec<Choice>,
-    /// Its class.
-    pub priority: Priority,
-    /// When the exchange came. One that asks again after a failed attempt keeps its first time, and so
-    /// its place before those who came later.
-    pub entered: Moment,
-    /// Until when only the first choice will do, as long as it can be had by then.
-    pub patient_until: Moment,
-    /// When it gives up.
-    pub deadline: Moment,
-}
-
-/// The order of service.
+/// The order of service inside a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    priority: Priority,
-    entered: Moment,
-    pub(super) ticket: Ticket,
+struct Place {
+    class: Priority,
+    turn: Turn,
+    ticket: Ticket,
+}
+
+/// One who waits.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) ask: Ask,
+    pub(super) turn: Turn,
+    /// What it waited for first.
+    pub(super) reason: Option<Reason>,
+}
+
+/// Where a waiter stands.
+#[derive(Debug)]
+struct Spot {
+    lane: LaneKey,
+    place: Place,
+    ages_at: Option<Moment>,
 }
 
 /// The waiting asks.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    waiting: BTreeMap<Place, Ask>,
-    places: HashMap<Ticket, Place>,
+    lanes: BTreeMap<LaneKey, BTreeMap<Place, Waiter>>,
+    spots: HashMap<Ticket, Spot>,
     deadlines: BTreeSet<(Moment, Ticket)>,
+    ageing: BTreeSet<(Moment, Ticket)>,
+    lines: HashMap<BudgetId, [Fair; 3]>,
+    depths: [usize; 3],
 }
 
 impl Queue {
-    pub(super) fn push(&mut self, ticket: Ticket, ask: Ask) {
-        let place = Place { priority: ask.priority, entered: ask.entered, ticket };
-        self.places.insert(ticket, place);
+    /// Puts an ask into its place. One that has waited for `ageing` moves up a class.
+    pub(super) fn push(&mut self, ticket: Ticket, ask: Ask, reason: Option<Reason>, ageing: Duration) {
+        let tokens = ask.choices.first().map_or(Tokens::ZERO, |choice| choice.cost.total());
+        let class = ask.priority;
+        let fair = &mut self.line(&ask)[index(class)];
+        let turn = match ask.turn {
+            Some(turn) => {
+                fair.wait(ask.share);
+                turn
+            }
+            None => Turn { start: fair.enter(ask.share, tokens), came: ticket },
+        };
+        let ages_at = (above(class).is_some() && !ageing.is_zero()).then(|| ask.entered + ageing);
+        self.ageing.extend(ages_at.map(|at| (at, ticket)));
         self.deadlines.insert((ask.deadline, ticket));
-        self.waiting.insert(place, ask);
+        self.depths[index(class)] += 1;
+        let lane: LaneKey = ask.choices.iter().map(|choice| Arc::clone(&choice.draws)).collect();
+        let place = Place { class, turn, ticket };
+        self.lanes.entry(Arc::clone(&lane)).or_default().insert(place, Waiter { ask, turn, reason });
+        self.spots.insert(ticket, Spot { lane, place, ages_at });
     }
 
-    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Ask> {
-        let place = self.places.remove(&ticket)?;
-        let ask = self.waiting.remove(&place)?;
-        self.deadlines.remove(&(ask.deadline, ticket));
-        Some(ask)
+    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let spot = self.spots.remove(&ticket)?;
+        let waiter = self.take_out(&spot)?;
+        self.deadlines.remove(&(waiter.ask.deadline, ticket));
+        if let Some(at) = spot.ages_at {
+            self.ageing.remove(&(at, ticket));
+        }
+        self.depths[index(waiter.ask.priority)] -= 1;
+        let line = self.line(&waiter.ask);
+        line[index(spot.place.class)].leave(waiter.ask.share);
+        Some(waiter)
+    }
+
+    /// Removes one who is served.
+    pub(super) fn serve(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let class = self.spots.get(&ticket)?.place.class;
+        let waiter = self.remove(ticket)?;
+        self.line(&waiter.ask)[index(class)].serve(waiter.turn.start);
+        Some(waiter)
+    }
+
+    /// The turn of an ask that is served without waiting.
+    pub(super) fn turn_of(&mut self, ticket: Ticket, ask: &Ask) -> Turn {
+        let class = index(ask.priority);
+        ask.turn.unwrap_or_else(|| Turn { start: self.line(ask)[class].now(), came: ticket })
+    }
+
+    /// Moves those up who have waited long enough, before everybody who waits there.
+    pub(super) fn age(&mut self, now: Moment) {
+        while let Some((at, ticket)) = self.ageing.first().copied().filter(|(at, _)| *at <= now) {
+            self.ageing.remove(&(at, ticket));
+            let Some(mut spot) = self.spots.remove(&ticket) else { continue };
+            let (Some(class), Some(mut waiter)) = (above(spot.place.class), self.take_out(&spot)) else {
+                continue;
+            };
+            let line = self.line(&waiter.ask);
+            line[index(spot.place.class)].leave(waiter.ask.share);
+            line[index(class)].wait(waiter.ask.share);
+            waiter.turn.start = line[index(class)].now();
+            spot.place = Place { class, turn: waiter.turn, ticket };
+            spot.ages_at = None;
+            self.lanes.entry(Arc::clone(&spot.lane)).or_default().insert(spot.place, waiter);
+            self.spots.insert(ticket, spot);
+        }
+    }
+
+    /// Forgets what clients have had in lines where nobody waits any more.
+    pub(super) fn rest(&mut self) {
+        if self.spots.is_empty() {
+            self.lines.values_mut().flatten().filter(|fair| fair.is_idle()).for_each(Fair::rest);
+        }
     }
 
     /// When the first of those who wait gives up.
@@ -73,32 +134,136 @@ impl Queue {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// The asks in the order of service.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Ticket, &Ask)> {
-        self.waiting.iter().map(|(place, ask)| (place.ticket, ask))
+    /// When the first of those who wait gives up or moves up.
+    pub(super) fn next_change(&self) -> Option<Moment> {
+        let ages = self.ageing.first().map(|(at, _)| *at);
+        self.next_deadline().into_iter().chain(ages).min()
+    }
+
+    /// Everybody in the order of service.
+    pub(super) fn in_order(&self) -> InOrder<'_> {
+        InOrder { heads: self.lanes.iter().map(Head::new).collect(), last: 0 }
+    }
+
+    pub(super) fn tickets(&self) -> Vec<Ticket> {
+        self.in_order().map(|(ticket, _)| ticket).collect()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.spots.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.spots.is_empty()
     }
 
     pub(super) fn contains(&self, ticket: Ticket) -> bool {
-        self.places.contains_key(&ticket)
+        self.spots.contains_key(&ticket)
     }
 
-    /// How many wait in each class.
+    /// How many wait in each class that clients named.
     pub(super) fn depths(&self) -> [(Priority, usize); 3] {
-        Priority::ALL.map(|priority| {
-            (priority, self.waiting.keys().filter(|place| place.priority == priority).count())
-        })
+        Priority::ALL.map(|priority| (priority, self.depths[index(priority)]))
+    }
+
+    fn take_out(&mut self, spot: &Spot) -> Option<Waiter> {
+        let lane = self.lanes.get_mut(&spot.lane)?;
+        let waiter = lane.remove(&spot.place);
+        if lane.is_empty() {
+            self.lanes.remove(&spot.lane);
+        }
+        waiter
+    }
+
+    fn line(&mut self, ask: &Ask) -> &mut [Fair; 3] {
+        let own = ask.choices.first().and_then(|choice| choice.draws.own()).cloned();
+        self.lines.entry(own.unwrap_or_else(|| BudgetId::from(""))).or_default()
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        self.places.len() == self.waiting.len()
-            && self.deadlines.len() == self.waiting.len()
-            && self.places.iter().all(|(ticket, place)| {
-                place.ticket == *ticket
-                    && self.waiting.get(place).is_some_and(|ask| ask.entered == place.entered)
+        self.deadlines.len() == self.spots.len()
+            && self.lanes.values().map(BTreeMap::len).sum::<usize>() == self.spots.len()
+            && self.depths.iter().sum::<usize>() == self.spots.len()
+            && self.lines.values().flatten().all(Fair::is_consistent)
+            && self.spots.iter().all(|(ticket, spot)| {
+                let waiter = self.lanes.get(&spot.lane).and_then(|lane| lane.get(&spot.place));
+                spot.place.ticket == *ticket && waiter.is_some_and(|waiter| waiter.turn == spot.place.turn)
             })
+    }
+}
+
+/// A walk through the queue in the order of service.
+#[derive(Debug)]
+pub(super) struct InOrder<'queue> {
+    /// One for each lane; those of one line are neighbours.
+    heads: Vec<Head<'queue>>,
+    last: usize,
+}
+
+#[derive(Debug)]
+struct Head<'queue> {
+    line: Option<&'queue BudgetId>,
+    next: Option<(&'queue Place, &'queue Waiter)>,
+    rest: btree_map::Iter<'queue, Place, Waiter>,
+}
+
+impl<'queue> Head<'queue> {
+    fn new((key, waiters): (&'queue LaneKey, &'queue BTreeMap<Place, Waiter>)) -> Head<'queue> {
+        let mut rest = waiters.iter();
+        Head { line: key.first().and_then(|draws| draws.own()), next: rest.next(), rest }
+    }
+}
+
+impl InOrder<'_> {
+    /// Leaves out the rest of the lane in which the last one stood.
+    pub(super) fn skip_lane(&mut self) {
+        self.heads[self.last].next = None;
+    }
+
+    /// The lane of the one that is next: the first of its line, and its line before the others.
+    fn soonest(&self) -> Option<usize> {
+        let mut best: Option<usize> = None;
+        for (at, head) in self.heads.iter().enumerate() {
+            let Some((place, waiter)) = head.next else { continue };
+            let before = best.and_then(|best| Some((self.heads[best].line, self.heads[best].next?)));
+            let goes_first = before.is_none_or(|(line, (other, theirs))| {
+                if line == head.line {
+                    place < other
+                } else {
+                    let rank =
+                        |place: &Place, waiter: &Waiter| (place.class, waiter.ask.entered, place.ticket);
+                    rank(place, waiter) < rank(other, theirs)
+                }
+            });
+            if goes_first {
+                best = Some(at);
+            }
+        }
+        best
+    }
+}
+
+impl<'queue> Iterator for InOrder<'queue> {
+    type Item = (Ticket, &'queue Waiter);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.last = self.soonest()?;
+        let head = &mut self.heads[self.last];
+        let (place, waiter) = head.next.take()?;
+        head.next = head.rest.next();
+        Some((place.ticket, waiter))
+    }
+}
+
+fn index(class: Priority) -> usize {
+    class as usize
+}
+
+/// The class that one who has waited long moves up to.
+fn above(class: Priority) -> Option<Priority> {
+    match class {
+        Priority::Interactive => None,
+        Priority::Normal => Some(Priority::Interactive),
+        Priority::Batch => Some(Priority::Normal),
     }
 }

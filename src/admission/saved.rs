@@ -13,8 +13,11 @@ pub struct SavedDesk {
     pub version: u32,
     /// When it was saved, in milliseconds since 1970.
     pub wall_ms: u64,
-    /// By provider name.
+    /// Those with configured limits, by name.
     pub budgets: BTreeMap<String, SavedBudget>,
+    /// Those that learn, by target.
+    #[serde(default)]
+    pub pools: BTreeMap<String, SavedBudget>,
 }
 
 /// The state of one budget.

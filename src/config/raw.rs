@@ -74,7 +74,13 @@ section! {
 
 section! {
     /// `[queue]`.
-    RawQueue { max_wait: Duration, max_depth: u64, patience: Duration, }
+    RawQueue {
+        max_wait: Duration,
+        max_depth: u64,
+        patience: Duration,
+        ageing: Duration,
+        reserve_percent: u64,
+    }
 }
 
 section! {

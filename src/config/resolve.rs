@@ -133,6 +133,8 @@ impl Resolver<'_> {
                 0..=1_000_000,
             )),
             patience: self.duration(raw.patience, "queue.patience", usual.patience, none),
+            ageing: self.duration(raw.ageing, "queue.ageing", usual.ageing, none),
+            reserve: 10 * as_u32(self.number(raw.reserve_percent, "queue.reserve_percent", 0, 0..=90)),
         }
     }
 

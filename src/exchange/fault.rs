@@ -338,7 +338,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_says_when_to_come_back_and_is_never_early() {
-        let refusal = Refusal { why: Why::QueueFull, until: Some(at(12.3001)) };
+        let refusal = Refusal { why: Why::QueueFull, until: Some(at(12.3001)), reason: None };
         check(
             Fault::Refused(refusal),
             &[
@@ -353,7 +353,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_another_to_end_is_not_sent_back_at_once() {
-        let (head, _) = Fault::Refused(Refusal { why: Why::QueueFull, until: Some(at(10.0)) })
+        let (head, _) = Fault::Refused(Refusal { why: Why::QueueFull, until: Some(at(10.0)), reason: None })
             .answer(at(10.0), Family::OpenAi)
             .into_parts();
         assert_eq!(head.headers["retry-after"], "1");
@@ -362,7 +362,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_that_the_sdks_would_not_obey_tells_them_not_to_retry() {
-        let refusal = Refusal { why: Why::Deadline, until: Some(at(90.0)) };
+        let refusal = Refusal { why: Why::Deadline, until: Some(at(90.0)), reason: None };
         let (head, _) = Fault::Refused(refusal).answer(at(10.0), Family::OpenAi).into_parts();
         assert_eq!(head.headers["retry-after"], "80");
         assert_eq!(head.headers["x-should-retry"], "false");
@@ -372,7 +372,7 @@ mod tests {
     async fn what_can_never_be_served_says_which_limit_is_too_small() {
         let why = Why::TooLarge(TooLarge { dimension: Dimension::TokensPerMinute, limit: 600, asked: 601 });
         check(
-            Fault::Refused(Refusal { why, until: None }),
+            Fault::Refused(Refusal { why, until: None, reason: None }),
             &[
                 "429",
                 "x-should-retry: false",

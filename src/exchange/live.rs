@@ -2,9 +2,9 @@
 //! that it began with.
 
 use super::settings::{ExchangeSettings, Provider};
-use crate::admission::{Counting, Limits, Priority};
+use crate::admission::{Counting, Draws, Limits, Priority};
 use crate::dialect::Family;
-use crate::ids::{ModelName, ProviderId, TargetId};
+use crate::ids::{BudgetId, ModelName, ProviderId, TargetId};
 use crate::routing::{BreakerPolicy, Catalogue, CatalogueProvider};
 use crate::upstream::{BuildError, Upstream};
 use std::collections::HashMap;
@@ -105,8 +105,15 @@ impl Live {
     }
 
     /// What the desk needs to know.
-    pub(super) fn limits(&self) -> Vec<(ProviderId, Limits)> {
-        self.settings.providers.iter().map(|provider| (provider.id.clone(), provider.limits)).collect()
+    pub(super) fn limits(&self) -> Vec<(BudgetId, Limits)> {
+        let own = |provider: &Provider| (BudgetId::from(provider.id.as_str()), provider.limits);
+        self.settings.providers.iter().map(own).collect()
+    }
+
+    /// The budgets that a target draws on.
+    pub(super) fn draws(&self, target: &TargetId) -> Arc<Draws> {
+        let own = BudgetId::from(target.provider.as_str());
+        Arc::new(Draws { configured: vec![own], pool: Some(BudgetId::from(target.to_string())) })
     }
 
     /// What the breakers need to know.

@@ -116,6 +116,7 @@ impl Gateway {
         loop {
             let ask = course.ask(self, &live, self.clock.now())?;
             let mut reservation = self.wait_for_room(ask, trace).await?;
+            course.turn = Some(reservation.turn());
             let asked_before = trace.target.clone();
             self.granted(&course, &reservation, trace);
             match attempt(self, &live, &sendable, &mut reservation).await {

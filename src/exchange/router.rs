@@ -4,7 +4,7 @@ use super::Gateway;
 use super::beginning::GivenBack;
 use super::fault::Fault;
 use super::live::Live;
-use crate::admission::{Ask, Choice, Cost, Priority};
+use crate::admission::{Ask, Choice, Cost, Priority, Share, Turn};
 use crate::ids::{ModelName, TargetId};
 use crate::routing::{Found, Plan};
 use crate::units::{Moment, Tokens};
@@ -27,6 +27,10 @@ pub(super) struct Course {
     pub(super) refusal: Option<GivenBack>,
     pub(super) priority: Priority,
     pub(super) entered: Moment,
+    /// Whose it is.
+    pub(super) share: Share,
+    /// Its place in the order of service, once it was granted room.
+    pub(super) turn: Option<Turn>,
     patient_until: Moment,
     deadline: Moment,
 }
@@ -63,6 +67,8 @@ impl Course {
             refusal: None,
             priority,
             entered,
+            share: Share::default(),
+            turn: None,
             patient_until: entered + queue.patience,
             deadline,
         }
@@ -72,15 +78,17 @@ impl Course {
     pub(super) fn ask(&self, gateway: &Gateway, live: &Live, now: Moment) -> Result<Ask, Fault> {
         let targets =
             gateway.health.well(self.plan.remaining(), now).map_err(|until| Fault::AllSick { until })?;
-        let choice = |target: TargetId| {
+        let choice = |(rank, target): (usize, TargetId)| {
             let cost = live.counting(&target.provider).reserved(self.cost, self.output_guess);
-            Choice { target, cost }
+            let open_from = if rank == 0 { self.entered } else { self.patient_until };
+            Choice { draws: live.draws(&target), target, cost, open_from }
         };
         Ok(Ask {
-            choices: targets.into_iter().map(choice).collect(),
+            choices: targets.into_iter().enumerate().map(choice).collect(),
             priority: self.priority,
+            share: self.share,
             entered: self.entered,
-            patient_until: self.patient_until,
+            turn: self.turn,
             deadline: self.deadline,
         })
     }

@@ -5,11 +5,11 @@
 //! owner or by its drop, so that a cancelled client, a panic or a dead upstream cannot leak budget.
 
 use crate::admission::{
-    Ask, BudgetView, Cost, Desk, Effect, Grant, Limits, Priority, QueueSettings, Refusal,
+    Ask, BudgetView, Cost, Desk, Effect, Grant, Limits, Meaning, Priority, QueueSettings, Reason, Refusal,
+    SavedDesk, Shortage, Ticket, Turn,
 };
-use crate::admission::{SavedDesk, Ticket};
 use crate::clock::Clock;
-use crate::ids::{ProviderId, TargetId};
+use crate::ids::{BudgetId, TargetId};
 use crate::units::{Moment, Tokens};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -90,7 +90,7 @@ impl Turnstile {
     }
 
     /// Takes over new settings.
-    pub fn retune(&self, settings: QueueSettings, limits: Vec<(ProviderId, Limits)>) {
+    pub fn retune(&self, settings: QueueSettings, limits: Vec<(BudgetId, Limits)>) {
         self.with_desk(|counter, now| counter.desk.retune(settings, limits, now));
     }
 
@@ -190,6 +190,16 @@ impl Reservation {
         self.grant.held
     }
 
+    /// Its place in the order of service, for an exchange that asks again.
+    pub fn turn(&self) -> Turn {
+        self.grant.turn
+    }
+
+    /// What it had to wait for.
+    pub fn reason(&self) -> Option<&Reason> {
+        self.grant.reason.as_ref()
+    }
+
     /// How long it took until there was room.
     pub fn waited(&self) -> Duration {
         self.waited
@@ -219,7 +229,8 @@ impl Reservation {
     /// The provider had no room after all: gives everything back, and sends nobody there before `until`.
     pub fn penalise(mut self, until: Moment) {
         self.settled = true;
-        self.turnstile.with_desk(|counter, now| counter.desk.penalise(self.grant.ticket, until, now));
+        let shortage = Shortage { meaning: Meaning::Minute, until, dimension: None, limit: None };
+        self.turnstile.with_desk(|counter, now| counter.desk.penalise(self.grant.ticket, &shortage, now));
     }
 }
 
@@ -237,13 +248,13 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::Choice;
-    use crate::ids::ModelName;
+    use crate::admission::{Choice, Draws, Share};
+    use crate::ids::{ModelName, ProviderId};
     use crate::tasks::Tasks;
     use std::num::NonZeroU32;
 
     fn turnstile(limits: Limits) -> Arc<Turnstile> {
-        let desk = Desk::new(QueueSettings::default(), [(ProviderId::from("a"), limits)]);
+        let desk = Desk::new(QueueSettings::default(), [(BudgetId::from("a"), limits)]);
         Arc::new(Turnstile::new(Clock::start(), desk))
     }
 
@@ -259,10 +270,16 @@ mod tests {
         let now = turnstile.clock.now();
         let target = TargetId { provider: ProviderId::from("a"), model: ModelName::from("m") };
         Ask {
-            choices: vec![Choice { target, cost: input(tokens) }],
+            choices: vec![Choice {
+                target,
+                draws: Arc::new(Draws { configured: vec![BudgetId::from("a")], pool: None }),
+                cost: input(tokens),
+                open_from: now,
+            }],
             priority: Priority::Normal,
+            share: Share::default(),
             entered: now,
-            patient_until: now,
+            turn: None,
             deadline: now + Duration::from_secs(120),
         }
     }

@@ -1,7 +1,9 @@
 //! What the operator sees of the exchanges: providers for `/health`, gauges for `/metrics`.
 
 use super::Gateway;
-use crate::observe::{LevelStatus, ProviderStatus};
+use crate::admission::BudgetView;
+use crate::ids::{ModelName, ProviderId, TargetId};
+use crate::observe::{LevelStatus, PoolStatus, ProviderStatus};
 use std::collections::BTreeMap;
 
 /// The label of models that no setting names; it shows the sickest of them.
@@ -12,25 +14,33 @@ impl Gateway {
     pub fn providers(&self) -> Vec<ProviderStatus> {
         let mut last_errors = self.health.last_errors();
         let breakers = self.health.breakers();
-        let show = |view: crate::admission::BudgetView| ProviderStatus {
-            name: view.provider.to_string(),
-            open: view.open,
-            paused_ms: u64::try_from(view.paused.as_millis()).unwrap_or(u64::MAX),
-            budget: view
-                .levels
-                .iter()
-                .map(|(dimension, limit, available)| {
-                    (dimension.name(), LevelStatus { limit: *limit, available: *available })
-                })
-                .collect(),
-            breakers: breakers
-                .iter()
-                .filter(|(target, _)| target.provider == view.provider)
-                .map(|(target, status)| (target.model.to_string(), *status))
-                .collect(),
-            last_error: last_errors.remove(&view.provider),
+        let views = self.turnstile.view();
+        let live = self.live.load();
+        let mut show = |provider: &ProviderId| {
+            let own = views.iter().find(|view| !view.is_pool && view.budget.as_str() == provider.as_str());
+            let pools = views.iter().filter(|view| view.is_pool && !view.levels.is_empty());
+            ProviderStatus {
+                name: provider.to_string(),
+                open: own.map_or(0, |view| view.open),
+                paused_ms: own.map_or(0, |view| millis(view.paused)),
+                budget: own.map(levels).unwrap_or_default(),
+                pools: pools
+                    .filter_map(|view| {
+                        let model =
+                            view.budget.as_str().strip_prefix(provider.as_str())?.strip_prefix('/')?;
+                        let pool = PoolStatus { paused_ms: millis(view.paused), budget: levels(view) };
+                        Some((model.to_owned(), pool))
+                    })
+                    .collect(),
+                breakers: breakers
+                    .iter()
+                    .filter(|(target, _)| target.provider == *provider)
+                    .map(|(target, status)| (target.model.to_string(), *status))
+                    .collect(),
+                last_error: last_errors.remove(provider),
+            }
         };
-        self.turnstile.view().into_iter().map(show).collect()
+        live.settings.providers.iter().map(|provider| show(&provider.id)).collect()
     }
 
     /// How many exchanges wait in each class.
@@ -49,9 +59,21 @@ impl Gateway {
         metrics.bucket_available_requests.clear();
         metrics.reservations_open.clear();
         metrics.breaker_state.clear();
+        let live = self.live.load();
         for view in self.turnstile.view() {
-            let provider = || ("provider", view.provider.to_string());
-            metrics.reservations_open.get_or_create(&[provider()]).set(f64::from(view.open));
+            // A client may name any model; only those that stand in the settings become a label.
+            let (provider, model) = match view.budget.as_str().split_once('/') {
+                Some(names) if view.is_pool => names,
+                _ => (view.budget.as_str(), ""),
+            };
+            let target = TargetId { provider: ProviderId::from(provider), model: ModelName::from(model) };
+            if view.is_pool && !live.names(&target) {
+                continue;
+            }
+            let provider = || ("provider", provider.to_owned());
+            if !view.is_pool {
+                metrics.reservations_open.get_or_create(&[provider()]).set(f64::from(view.open));
+            }
             for (dimension, _, available) in &view.levels {
                 let family = if dimension.counts_requests() {
                     &metrics.bucket_available_requests
@@ -60,10 +82,10 @@ impl Gateway {
                 };
                 #[expect(clippy::cast_precision_loss, reason = "a gauge")]
                 let available = *available as f64;
-                family.get_or_create(&[provider(), ("limit", dimension.name().to_owned())]).set(available);
+                let limit = ("limit", dimension.name().to_owned());
+                family.get_or_create(&[provider(), ("model", model.to_owned()), limit]).set(available);
             }
         }
-        let live = self.live.load();
         for (target, status) in self.health.breakers() {
             // A client may name any model; only those that stand in the settings become a label.
             let model = if live.names(&target) { target.model.as_str() } else { OTHER_MODEL };
@@ -77,6 +99,17 @@ impl Gateway {
             gauge.set(gauge.get().max(state));
         }
     }
+}
+
+fn levels(view: &BudgetView) -> BTreeMap<&'static str, LevelStatus> {
+    let level = |(dimension, limit, available): &(crate::admission::Dimension, u64, i64)| {
+        (dimension.name(), LevelStatus { limit: *limit, available: *available })
+    };
+    view.levels.iter().map(level).collect()
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge")]

@@ -57,10 +57,10 @@ pub struct Metrics {
     pub tokens: Counters<2>,
     /// Labels: provider.
     pub token_estimate_error: Histograms<1>,
-    /// Labels: provider, limit. Set when the page is read.
-    pub bucket_available_tokens: Gauges<2>,
-    /// Labels: provider, limit. Set when the page is read.
-    pub bucket_available_requests: Gauges<2>,
+    /// Labels: provider, model (empty for the provider's configured limits), limit. Set when the page is read.
+    pub bucket_available_tokens: Gauges<3>,
+    /// Labels: provider, model (as above), limit. Set when the page is read.
+    pub bucket_available_requests: Gauges<3>,
     /// Labels: provider. Set when the page is read.
     pub reservations_open: Gauges<1>,
     /// Labels: provider, model. 0 closed, 1 probing, 2 open. Set when the page is read.

@@ -60,13 +60,25 @@ pub struct ProviderStatus {
     pub open: u32,
     /// How long it has asked for silence.
     pub paused_ms: u64,
-    /// Each limit.
+    /// Each configured limit.
     pub budget: BTreeMap<&'static str, LevelStatus>,
+    /// What is known of the provider's own limits, by model.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pools: BTreeMap<String, PoolStatus>,
     /// Each model's breaker that has seen a failure. Absent means closed.
     pub breakers: BTreeMap<String, BreakerStatus>,
     /// What went wrong last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
+}
+
+/// What one model's limits at a provider are found to be.
+#[derive(Clone, Debug, Serialize)]
+pub struct PoolStatus {
+    /// How long the provider has asked for silence.
+    pub paused_ms: u64,
+    /// Each limit that is known.
+    pub budget: BTreeMap<&'static str, LevelStatus>,
 }
 
 /// One limit.
