@@ -314,6 +314,17 @@ impl Budget {
         longest.map(|(lack, at)| (lack, Some(at))).or_else(places)
     }
 
+    /// The time in which empty buckets would have room for `cost`.
+    pub(super) fn time_to_gain(&self, cost: Cost) -> Duration {
+        let times = self.buckets.iter().map(|(dimension, bucket)| {
+            let rate = bucket.rate();
+            let units = dimension.weigh(cost).min(u64::from(rate.burst.get()));
+            let nanos = rate.window.as_nanos() * u128::from(units) / u128::from(rate.limit.get());
+            Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        });
+        times.max().unwrap_or_default()
+    }
+
     /// A budget that has no limits of its own and learns them.
     pub(super) fn pool() -> Budget {
         Budget::new(Limits::default())

@@ -125,6 +125,13 @@ impl Budgets {
         lacks.reduce(|one, other| if other.0 > one.0 { other } else { one }).map(|(_, reason)| reason)
     }
 
+    /// Whether a budget must be left alone from now on to have room for `cost` at that moment.
+    pub(super) fn is_needed(&self, id: &BudgetId, cost: Cost, at: Moment, now: Moment) -> bool {
+        self.get(id).is_some_and(|budget| {
+            budget.room(cost, Ahead::default(), now) != Room::Now || now + budget.time_to_gain(cost) >= at
+        })
+    }
+
     /// Undoes a take of which nobody has heard.
     pub(super) fn undo(&mut self, taking: &Taking, now: Moment) {
         for (id, taken) in &taking.parts {

@@ -7,8 +7,8 @@
 use super::ask::{Ask, Choice, Lack, Reason};
 use super::budget::{Ahead, Room};
 use super::budgets::{Budgets, Taking};
-use super::desk::{Refusal, Why};
 use super::limits::Priority;
+use super::told::{Refusal, Why};
 use crate::ids::BudgetId;
 use crate::units::Moment;
 use std::collections::HashMap;
@@ -71,7 +71,7 @@ impl<'desk> Pass<'desk> {
             let until = self.soonest(ask).map(|(_, at)| at.unwrap_or(self.now));
             return Decision::Refuse(Refusal { why: Why::Deadline, until, reason: self.reason(ask) });
         }
-        self.keep_free(choice);
+        self.keep_free(choice, at);
         let opens = ask.choices.iter().skip(1).map(|choice| choice.open_from);
         let moments = at.into_iter().chain(opens).filter(|at| *at > self.now);
         let blocked = ask.choices.iter().all(|choice| self.is_kept(choice));
@@ -81,11 +81,15 @@ impl<'desk> Pass<'desk> {
     /// Who has one choice alone, and others before it there, can only wait: this spares the arithmetic.
     fn follows(&mut self, ask: &Ask) -> bool {
         let [only] = ask.choices.as_slice() else { return false };
-        let follows = self.now < ask.deadline && self.is_kept(only);
-        if follows {
-            self.keep_free(only);
+        if self.now >= ask.deadline || !self.is_kept(only) {
+            return false;
         }
-        follows
+        for budget in only.draws.all() {
+            if let Some(ahead) = self.ahead.get_mut(budget) {
+                ahead.add(only.cost);
+            }
+        }
+        true
     }
 
     /// The choice that is expected to have room first, and when. One whose moment is known goes before
@@ -103,9 +107,15 @@ impl<'desk> Pass<'desk> {
         lack.or_else(|| Some(Reason { budget: choice.draws.own()?.clone(), lack: Lack::Turn }))
     }
 
-    /// Keeps room for this choice from those who come later in the pass.
-    pub(super) fn keep_free(&mut self, choice: &Choice) {
+    /// Keeps room for this choice, which is expected to be had at `at`, from those who come later in the pass. What
+    /// one budget has is left to others as long as it would flow back before another one has room: or a model that
+    /// its provider refuses for a minute would hold up all the others.
+    pub(super) fn keep_free(&mut self, choice: &Choice, at: Expected) {
         for budget in choice.draws.all() {
+            let is_needed = at.is_none_or(|at| self.budgets.is_needed(budget, choice.cost, at, self.now));
+            if !is_needed {
+                continue;
+            }
             match self.ahead.get_mut(budget) {
                 Some(ahead) => ahead.add(choice.cost),
                 None => self.ahead.entry(budget.clone()).or_default().add(choice.cost),

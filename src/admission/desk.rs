@@ -8,100 +8,18 @@
 //! provider are as many as its budget counts; nobody both waits and holds a reservation; an entry never
 //! leaves the queue deeper than its bound.
 
-use super::ask::{Ask, Reason, Ticket, Turn};
-use super::budget::{Cost, Dimension, Room, TooLarge};
+use super::ask::{Ask, Ticket};
+use super::budget::{Budget, Cost, Room};
 use super::budgets::{Budgets, Taking};
 use super::choose::{Decision, Pass};
 use super::heard::{Reading, Shortage};
 use super::limits::{Limits, Priority, QueueSettings};
 use super::queue::Queue;
 use super::saved::SavedDesk;
-use crate::ids::{BudgetId, TargetId};
+use super::told::{BudgetView, Effect, Grant, Refusal, Standing, Why};
+use crate::ids::BudgetId;
 use crate::units::{Moment, Tokens, WallTime};
 use std::collections::HashMap;
-use std::time::Duration;
-
-/// Room that was granted. It is held until the ticket is settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// Who got it.
-    pub ticket: Ticket,
-    /// Where.
-    pub target: TargetId,
-    /// What is held.
-    pub held: Cost,
-    /// Its place in the order of service, for an exchange that asks again.
-    pub turn: Turn,
-    /// What it had to wait for; `None` if it did not wait.
-    pub reason: Option<Reason>,
-}
-
-/// Why there is no room, and when there will be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Why.
-    pub why: Why,
-    /// When the same ask would find room if nothing else came; `None` if never.
-    pub until: Option<Moment>,
-    /// What it waited for, where it waited.
-    pub reason: Option<Reason>,
-}
-
-impl Refusal {
-    fn of(why: Why, until: Option<Moment>) -> Refusal {
-        Refusal { why, until, reason: None }
-    }
-}
-
-/// The reasons of a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The queue is as deep as it may be.
-    QueueFull,
-    /// The deadline came first, or would.
-    Deadline,
-    /// No target's limit could ever hold it.
-    TooLarge(TooLarge),
-    /// No target belongs to a provider that is configured.
-    NoProvider,
-    /// The desk is closed.
-    Closed,
-}
-
-/// What a call to the desk has decided, for whom it concerns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Room was granted.
-    Granted(Grant),
-    /// There is none, and the ticket is void.
-    Refused(Ticket, Refusal),
-}
-
-/// What one budget looks like to a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BudgetView {
-    /// Which.
-    pub budget: BudgetId,
-    /// Whether it learns its limits from the provider.
-    pub is_pool: bool,
-    /// Each limit with the units that could be taken now; negative in debt.
-    pub levels: Vec<(Dimension, u64, i64)>,
-    /// Exchanges at the provider.
-    pub open: u32,
-    /// How long the provider has asked for silence, from now.
-    pub paused: Duration,
-}
-
-/// Where one who waits stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// How many are served before it, as things are.
-    pub before: usize,
-    /// What it waits for.
-    pub reason: Option<Reason>,
-    /// When it may expect room; `None` if when another exchange ends.
-    pub expected: Option<Moment>,
-}
 
 /// The desk.
 #[derive(Debug)]
@@ -274,7 +192,7 @@ impl Desk {
 
     /// Every budget as it stands, by name.
     pub fn view(&self, now: Moment) -> Vec<BudgetView> {
-        let view = |(id, budget, is_pool): (&BudgetId, &super::budget::Budget, bool)| BudgetView {
+        let view = |(id, budget, is_pool): (&BudgetId, &Budget, bool)| BudgetView {
             budget: id.clone(),
             is_pool,
             levels: budget.levels(now).collect(),
@@ -308,7 +226,7 @@ impl Desk {
                 let (_, expected) = pass.soonest(&waiter.ask)?;
                 return Some(Standing { before, reason: waiter.reason.clone(), expected });
             }
-            pass.keep_free(waiter.ask.choices.first()?);
+            pass.keep_free(waiter.ask.choices.first()?, None);
         }
         None
     }
@@ -432,3 +350,7 @@ impl Desk {
 #[cfg(test)]
 #[path = "desk_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "desk_order_tests.rs"]
+mod order_tests;

@@ -2,20 +2,21 @@
 
 use super::*;
 use crate::admission::{Choice, Draws, Meaning, Share};
-use crate::ids::{ModelName, ProviderId};
+use crate::ids::{ModelName, ProviderId, TargetId};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
-fn at(seconds: f64) -> Moment {
+pub(super) fn at(seconds: f64) -> Moment {
     Moment::START + Duration::from_secs_f64(seconds)
 }
 
-fn cost(tokens: u64) -> Cost {
+pub(super) fn cost(tokens: u64) -> Cost {
     Cost { input: Tokens(tokens), ..Cost::default() }
 }
 
 /// 60 tokens a minute for each unit, six seconds' worth at once.
-fn tokens_per_second(number: u32) -> Limits {
+pub(super) fn tokens_per_second(number: u32) -> Limits {
     Limits {
         tokens_per_minute: NonZeroU32::new(number * 60),
         burst_tokens: NonZeroU32::new(number * 6),
@@ -23,12 +24,12 @@ fn tokens_per_second(number: u32) -> Limits {
     }
 }
 
-fn desk(limits: &[(&str, Limits)]) -> Desk {
+pub(super) fn desk(limits: &[(&str, Limits)]) -> Desk {
     let settings = QueueSettings { max_depth: 3, ..QueueSettings::default() };
     Desk::new(settings, limits.iter().map(|(name, limits)| (BudgetId::from(*name), *limits)))
 }
 
-fn ask(providers: &[&str], tokens: u64, now: Moment) -> Ask {
+pub(super) fn ask(providers: &[&str], tokens: u64, now: Moment) -> Ask {
     let choice = |(rank, provider): (usize, &&str)| Choice {
         target: TargetId { provider: ProviderId::from(*provider), model: ModelName::from("m") },
         draws: Arc::new(Draws { configured: vec![BudgetId::from(*provider)], pool: None }),
@@ -56,13 +57,13 @@ fn shortage(until: Moment) -> Shortage {
 }
 
 /// Enters and tells what came of it: the provider, "waits", or the refusal.
-fn enter(desk: &mut Desk, ask: Ask, now: Moment) -> (Ticket, String) {
+pub(super) fn enter(desk: &mut Desk, ask: Ask, now: Moment) -> (Ticket, String) {
     let ticket = desk.enter(ask, now);
     let told = effects(desk).into_iter().find(|(whose, _)| *whose == ticket);
     (ticket, told.map_or("waits".into(), |(_, what)| what))
 }
 
-fn effects(desk: &mut Desk) -> Vec<(Ticket, String)> {
+pub(super) fn effects(desk: &mut Desk) -> Vec<(Ticket, String)> {
     let show = |effect| match effect {
         Effect::Granted(grant) => (grant.ticket, grant.target.provider.to_string()),
         Effect::Refused(ticket, refusal) => {
@@ -74,7 +75,7 @@ fn effects(desk: &mut Desk) -> Vec<(Ticket, String)> {
 }
 
 /// Polls at each moment the desk names, up to `end`, and tells what happened when.
-fn run_until(desk: &mut Desk, end: Moment) -> Vec<(f64, Ticket, String)> {
+pub(super) fn run_until(desk: &mut Desk, end: Moment) -> Vec<(f64, Ticket, String)> {
     let mut told = Vec::new();
     while let Some(now) = desk.next_wakeup().filter(|now| *now <= end) {
         desk.poll(now);

@@ -126,3 +126,7 @@ impl Fair {
 fn key(share: Share) -> u64 {
     share.group.rotate_left(32) ^ share.flow
 }
+
+#[cfg(test)]
+#[path = "fair_tests.rs"]
+mod tests;

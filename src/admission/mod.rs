@@ -15,10 +15,12 @@ mod heard;
 mod limits;
 mod queue;
 mod saved;
+mod told;
 
 pub use ask::{Ask, Choice, Draws, Lack, Reason, Share, Ticket, Turn};
 pub use budget::{Cost, Dimension, TooLarge};
-pub use desk::{BudgetView, Desk, Effect, Grant, Refusal, Standing, Why};
+pub use desk::Desk;
 pub use heard::{Meaning, Reading, Shortage};
 pub use limits::{Counting, Limits, OutputCounts, Priority, QueueSettings};
 pub use saved::{SavedBudget, SavedDesk};
+pub use told::{BudgetView, Effect, Grant, Refusal, Standing, Why};
