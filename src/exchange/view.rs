@@ -18,20 +18,20 @@ impl Gateway {
         let live = self.live.load();
         let mut show = |provider: &ProviderId| {
             let own = views.iter().find(|view| !view.is_pool && view.budget.as_str() == provider.as_str());
-            let pools = views.iter().filter(|view| view.is_pool && !view.levels.is_empty());
+            let pools = views.iter().filter(|view| view.is_pool).filter_map(|view| {
+                let model = view.budget.as_str().strip_prefix(provider.as_str())?.strip_prefix('/')?;
+                let pool = PoolStatus { paused_ms: millis(view.paused), budget: levels(view) };
+                Some((model.to_owned(), pool))
+            });
+            let pools: BTreeMap<String, PoolStatus> =
+                pools.filter(|(_, pool)| pool.tells_something()).collect();
+            let pauses = pools.values().map(|pool| pool.paused_ms);
             ProviderStatus {
                 name: provider.to_string(),
                 open: own.map_or(0, |view| view.open),
-                paused_ms: own.map_or(0, |view| millis(view.paused)),
+                paused_ms: pauses.fold(own.map_or(0, |view| millis(view.paused)), Ord::max),
                 budget: own.map(levels).unwrap_or_default(),
-                pools: pools
-                    .filter_map(|view| {
-                        let model =
-                            view.budget.as_str().strip_prefix(provider.as_str())?.strip_prefix('/')?;
-                        let pool = PoolStatus { paused_ms: millis(view.paused), budget: levels(view) };
-                        Some((model.to_owned(), pool))
-                    })
-                    .collect(),
+                pools,
                 breakers: breakers
                     .iter()
                     .filter(|(target, _)| target.provider == *provider)

@@ -58,7 +58,7 @@ pub struct ProviderStatus {
     pub name: String,
     /// Exchanges there now.
     pub open: u32,
-    /// How long it has asked for silence.
+    /// How long it has asked for silence, for the model for which it is longest.
     pub paused_ms: u64,
     /// Each configured limit.
     pub budget: BTreeMap<&'static str, LevelStatus>,
@@ -79,6 +79,13 @@ pub struct PoolStatus {
     pub paused_ms: u64,
     /// Each limit that is known.
     pub budget: BTreeMap<&'static str, LevelStatus>,
+}
+
+impl PoolStatus {
+    /// Whether anything is known.
+    pub fn tells_something(&self) -> bool {
+        self.paused_ms > 0 || !self.budget.is_empty()
+    }
 }
 
 /// One limit.

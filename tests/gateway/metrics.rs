@@ -64,11 +64,12 @@ async fn the_page_is_valid_before_and_after_anything_has_happened() {
     let families = full.families();
     assert_eq!(empty.families().difference(&families).count(), 0);
     assert!(full.series.len() > empty.series.len() + 50, "{}", full.series.len());
-    let requests =
-        full.value("tidegate_bucket_available_requests{provider=\"a\",limit=\"requests_per_minute\"}");
+    let requests = full
+        .value("tidegate_bucket_available_requests{provider=\"a\",model=\"\",limit=\"requests_per_minute\"}");
     assert!((100.0..=166.0).contains(&requests), "{requests}");
     assert!(
-        full.value("tidegate_bucket_available_tokens{provider=\"a\",limit=\"tokens_per_day\"}") > 90_000.0
+        full.value("tidegate_bucket_available_tokens{provider=\"a\",model=\"\",limit=\"tokens_per_day\"}")
+            > 90_000.0
     );
     assert_eq!(full.value("tidegate_breaker_state{provider=\"a\",model=\"sim\"}"), 2.0);
 }
