@@ -74,7 +74,13 @@ section! {
 
 section! {
     /// `[queue]`.
-    RawQueue { max_wait: Duration, max_depth: u64, patience: Duration, }
+    RawQueue {
+        max_wait: Duration,
+        max_depth: u64,
+        patience: Duration,
+        keepalive_after: Duration,
+        keepalive_every: Duration,
+    }
 }
 
 section! {

@@ -1,0 +1,111 @@
+//! An answer whose head has gone out before it: whatever it is, it becomes the rest of a stream.
+//!
+//! Knows the client's dialect. Invariant: what comes out is a stream that its clients read as an answer or raise as
+//! an error, never one that merely ends.
+
+use super::answer::{Answer, AnswerBody};
+use super::appraise::beside;
+use super::beginning::{TRANSLATED_MAX, is_encoded, is_kind};
+use super::fault::try_again;
+use super::interpreter::retold;
+use crate::dialect::Dialect;
+use crate::tokens::INLINE_BYTES_MAX;
+use crate::wire::translate::Scene;
+use crate::wire::{ErrorBody, Framing, Mark, ProviderError, event_of_error, stream_of_text};
+use bytes::{Bytes, BytesMut};
+use http::header::RETRY_AFTER;
+use http::{StatusCode, response};
+use http_body_util::BodyExt;
+use std::time::Duration;
+
+const BROKEN: &str = "The provider's answer broke off before its end.";
+const NO_STREAM: &str =
+    "The provider's answer is no stream, and cannot be read as anything that could be told as one.";
+
+/// What must be known of the client.
+#[derive(Debug)]
+pub(super) struct Late {
+    pub(super) dialect: Dialect,
+    /// For an answer in one piece.
+    pub(super) scene: Scene,
+}
+
+/// What of an answer follows its head.
+pub(super) async fn in_stream(answer: Answer, late: Late) -> AnswerBody {
+    let (head, body) = answer.into_parts();
+    let is_success = head.status.is_success();
+    if is_success && is_kind(&head.headers, "text/event-stream") && !is_encoded(&head.headers) {
+        return body;
+    }
+    let dialect = late.dialect;
+    let bytes = match whole(body).await {
+        Ok(bytes) if is_success => told_as_stream(bytes, late).await,
+        Ok(bytes) => refused(dialect, &head, &bytes),
+        Err(message) => failed(dialect, message),
+    };
+    AnswerBody::whole(bytes)
+}
+
+/// All of a body; what to say where there is no such thing.
+async fn whole(mut body: AnswerBody) -> Result<Bytes, &'static str> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BROKEN)?.into_data() else { continue };
+        if bytes.len() + data.len() > TRANSLATED_MAX {
+            return Err(NO_STREAM);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+/// An answer in one piece, as the events that would have been.
+async fn told_as_stream(bytes: Bytes, late: Late) -> Bytes {
+    let Late { dialect, scene } = late;
+    let is_long = bytes.len() > INLINE_BYTES_MAX;
+    let work = move || {
+        let told = retold(dialect, dialect, true, scene, &bytes).map(|(told, _)| Bytes::from(told));
+        let is_text = dialect == Dialect::Completions;
+        let text = || is_text.then(|| stream_of_text(&bytes)).flatten();
+        told.or_else(text).or_else(|| event_of_error(dialect, &bytes))
+    };
+    let told = if is_long { beside(work).await.ok().flatten() } else { work() };
+    told.unwrap_or_else(|| failed(dialect, NO_STREAM))
+}
+
+/// A refusal, ours or a provider's, in its own words.
+fn refused(dialect: Dialect, head: &response::Parts, body: &[u8]) -> Bytes {
+    if let Some(event) = event_of_error(dialect, body) {
+        return event;
+    }
+    let ProviderError { mut message, kind, code, .. } = ProviderError::read(body);
+    if message.is_empty() {
+        "The provider gave no reason.".clone_into(&mut message);
+    }
+    // The header that says so has no place in a stream, and agents read it in the words.
+    let seconds = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let wait = seconds.map(Duration::from_secs);
+    if let Some(wait) = wait.filter(|_| !message.contains("try again in")) {
+        message.push(' ');
+        message.push_str(&try_again(wait));
+    }
+    let kind = kind.as_deref().unwrap_or(match head.status.as_u16() {
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
+    });
+    let error =
+        ErrorBody { status: head.status, message: &message, kind, param: None, code: code.as_deref(), wait };
+    error.to_event(dialect, Framing::Sse, &Mark::default())
+}
+
+fn failed(dialect: Dialect, message: &str) -> Bytes {
+    let error = ErrorBody {
+        status: StatusCode::BAD_GATEWAY,
+        message,
+        kind: "api_error",
+        param: None,
+        code: Some("stream_broken"),
+        wait: None,
+    };
+    error.to_event(dialect, Framing::Sse, &Mark::default())
+}
