@@ -75,3 +75,73 @@ fn wished(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     let wait = parse_duration(text).or_else(seconds);
     wait.map(Some).ok_or(Fault::BadHeader { name: MAX_WAIT_HEADER, must_be })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        lines.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn check(lines: &[(&'static str, &str)], millis: Option<u64>) {
+        assert_eq!(silence_borne(&headers(lines)), millis.map(Duration::from_millis), "{lines:?}");
+    }
+
+    #[test]
+    fn what_a_client_tells_is_kept_with_a_margin() {
+        check(&[("x-stainless-timeout", "10")], Some(9_000));
+        check(&[("x-stainless-read-timeout", "10.0")], Some(9_000));
+        check(&[("x-server-timeout", "600")], Some(595_000));
+        check(&[("x-stainless-timeout", "2")], Some(1_500));
+        check(&[("x-stainless-timeout", "0.3")], Some(0));
+        check(&[("x-stainless-timeout", "60"), ("x-stainless-read-timeout", "20")], Some(18_000));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_not_told() {
+        for value in ["", "0", "-5", "soon", "NaN", "inf", "1e300", "604801"] {
+            check(&[("x-stainless-timeout", value)], None);
+            check(&[("x-stainless-timeout", value), ("x-stainless-read-timeout", "10")], Some(9_000));
+        }
+    }
+
+    #[test]
+    fn an_sdk_that_tells_nothing_has_its_usual_time_out() {
+        check(&[], None);
+        check(&[("x-stainless-lang", "python")], Some(595_000));
+        check(&[("x-stainless-lang", "python"), ("x-stainless-timeout", "900")], Some(895_000));
+        check(&[("x-stainless-lang", "js"), ("x-stainless-runtime", "deno")], Some(595_000));
+        check(&[("x-stainless-lang", "js"), ("x-stainless-runtime", "node")], Some(295_000));
+        check(&[("x-stainless-runtime", "node"), ("x-stainless-timeout", "900")], Some(295_000));
+    }
+
+    #[test]
+    fn a_wish_is_a_duration_or_seconds() {
+        let wish = |value| wished(&headers(&[(MAX_WAIT_HEADER, value)]));
+        for (value, millis) in [("30s", 30_000), ("1m30s", 90_000), ("30", 30_000), (" 0.5 ", 500), ("0", 0)]
+        {
+            assert_eq!(wish(value), Ok(Some(Duration::from_millis(millis))), "{value}");
+        }
+        for value in ["", "-1", "soon", "30 s", "1e40", "NaN", "30x"] {
+            assert!(wish(value).is_err(), "{value}");
+        }
+        assert_eq!(wished(&HeaderMap::new()), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_a_wait_longer_or_the_margin_none(
+            name in prop::sample::select(TOLD.to_vec()),
+            value in prop_oneof!["[ -~]{0,12}", "[0-9]{1,7}(\\.[0-9]{1,3})?"],
+        ) {
+            let said = headers(&[(name, value.trim())]);
+            if let Some(borne) = silence_borne(&said) {
+                let told: f64 = value.trim().parse().unwrap();
+                prop_assert!(borne.as_secs_f64() <= (told - 0.5).max(0.0) + 1e-6);
+                prop_assert!(borne.as_secs_f64() >= told - 5.0 - 1e-6);
+            }
+        }
+    }
+}

@@ -167,6 +167,7 @@ impl Kept {
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         if let Stage::Waiting(waiting) = &mut self.stage {
             match waiting.answer.as_mut().poll(context) {
+                // What is held goes with the stage.
                 Poll::Ready(body) => self.stage = Stage::Answering(body),
                 Poll::Pending => {
                     ready!(waiting.timer.as_mut().poll(context));
@@ -180,5 +181,67 @@ impl Kept {
             Stage::Answering(body) => Pin::new(body).poll_frame(context),
             Stage::Waiting(_) => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    /// An answer that begins after so many milliseconds, with a sign of life every ten.
+    fn kept(clock: Clock, begins: u64) -> AnswerBody {
+        let begins = clock.now() + Duration::from_millis(begins);
+        let answer = Box::pin(async move {
+            clock.sleep_until(begins).await;
+            AnswerBody::whole("answer")
+        });
+        let (timer, every) = (Box::pin(std::future::ready(())), Duration::from_millis(10));
+        let waiting = Waiting { answer, timer, clock, sign: b".", every, held: None };
+        early(Kept { stage: Stage::Waiting(waiting) }).into_body()
+    }
+
+    async fn heard(mut body: AnswerBody, clock: Clock) -> Vec<(u128, String)> {
+        let (began, mut heard) = (clock.now(), Vec::new());
+        while let Some(frame) = body.frame().await {
+            let data = frame.expect("nothing fails").into_data().expect("it is data");
+            let text = String::from_utf8_lossy(&data).into_owned();
+            heard.push((clock.now().since(began).as_millis(), text));
+        }
+        heard
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sign_of_life_comes_at_once_and_then_now_and_then_until_the_answer_begins() {
+        let clock = Clock::start();
+        let all = heard(kept(clock, 25), clock).await;
+        let all: Vec<_> = all.iter().map(|(at, text)| format!("{at} {text}")).collect();
+        assert_eq!(all, ["0 .", "10 .", "20 .", "25 answer"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_has_begun_meanwhile_needs_no_sign() {
+        let clock = Clock::start();
+        let body = kept(clock, 5);
+        clock.sleep_until(clock.now() + Duration::from_millis(7)).await;
+        assert_eq!(heard(body, clock).await, [(0, "answer".to_owned())]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_is_held_until_the_answer_begins_and_no_longer() {
+        let (clock, held) = (Clock::start(), Arc::new(()));
+        let mut body = kept(clock, 5);
+        body.hold_until_begun(Arc::clone(&held));
+        body.frame().await;
+        assert_eq!(Arc::strong_count(&held), 2);
+        body.frame().await;
+        assert_eq!(Arc::strong_count(&held), 1);
+        body.hold_until_begun(Arc::clone(&held));
+        AnswerBody::whole("x").hold_until_begun(Arc::clone(&held));
+        assert_eq!(Arc::strong_count(&held), 1);
+        let mut leaving = kept(clock, 5);
+        leaving.hold_until_begun(Arc::clone(&held));
+        drop(leaving);
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

@@ -109,3 +109,99 @@ fn failed(dialect: Dialect, message: &str) -> Bytes {
     };
     error.to_event(dialect, Framing::Sse, &Mark::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{EventDecoder, Tally};
+    use proptest::prelude::*;
+
+    const KEPT: [Dialect; 4] = [Dialect::Chat, Dialect::Completions, Dialect::Responses, Dialect::Messages];
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: impl Into<Bytes>) -> Answer {
+        let mut answer = Answer::new(AnswerBody::whole(body));
+        *answer.status_mut() = StatusCode::from_u16(status).expect("a status");
+        for (name, value) in headers {
+            answer.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
+        answer
+    }
+
+    async fn told(dialect: Dialect, answer: Answer) -> String {
+        let body = in_stream(answer, Late { dialect, scene: Scene::default() }).await;
+        let bytes = body.collect().await.expect("nothing fails").to_bytes();
+        String::from_utf8(bytes.to_vec()).expect("events are text")
+    }
+
+    #[tokio::test]
+    async fn a_stream_goes_on_as_it_is() {
+        let stream = "data: {}\n\ndata: [DONE]\n\n";
+        let head = [("content-type", "text/event-stream; charset=utf-8")];
+        assert_eq!(told(Dialect::Chat, answer(200, &head, stream)).await, stream);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_encoded_cannot_be_told() {
+        let head = [("content-type", "text/event-stream"), ("content-encoding", "gzip")];
+        let told = told(Dialect::Messages, answer(200, &head, &b"\x1f\x8b"[..])).await;
+        assert!(told.starts_with("event: error\n") && told.contains("is no stream"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_keeps_its_own_words_where_clients_raise_them() {
+        let words = r#"{"error":{"message":"no\nsuch","type":"t","param":"p","code":"c","more":1}}"#;
+        let spaced = words.replace(',', " ,\n ");
+        assert_eq!(told(Dialect::Chat, answer(400, &[], spaced)).await, format!("data: {words}\n\n"));
+        let words = r#"{"type":"error","error":{"type":"t","message":"m"},"request_id":"r"}"#;
+        let told = told(Dialect::Messages, answer(529, &[], words)).await;
+        assert_eq!(told, format!("event: error\ndata: {words}\n\n"));
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_stood_in_a_header_is_said_in_words() {
+        let refusal = r#"{"error":{"message":"Busy.","code":"rate_limit_exceeded"}}"#;
+        let told = told(Dialect::Responses, answer(429, &[("retry-after", "7")], refusal)).await;
+        assert!(told.starts_with("event: response.failed\n"), "{told}");
+        assert!(told.contains(r#""message":"Busy. Please try again in 7s.""#), "{told}");
+        assert!(told.contains(r#""code":"rate_limit_exceeded""#), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_without_words_still_raises() {
+        for dialect in KEPT {
+            for body in ["", "{}", r#"{"error":"busy"}"#, "<html>", "[1]"] {
+                let told = told(dialect, answer(503, &[], body)).await;
+                assert!(ends(dialect, &told), "{dialect} {body}: {told}");
+                assert!(!told.contains(r#""message":"""#), "{told}");
+            }
+        }
+    }
+
+    /// Whether its reader is told an end or an error.
+    fn ends(dialect: Dialect, stream: &str) -> bool {
+        let (mut decoder, mut tally) = (EventDecoder::new(Framing::Sse, 1 << 20), Tally::new(dialect));
+        decoder.push(stream.to_owned().into());
+        while let Some(frame) = decoder.next() {
+            super::super::beginning::see(&mut tally, &frame);
+        }
+        decoder.finish().is_none() && (tally.done() || tally.errored())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_it_is_it_ends(
+            place in 0..KEPT.len(),
+            status in prop::sample::select(vec![200_u16, 400, 429, 500, 529]),
+            body in prop_oneof![
+                any::<Vec<u8>>(),
+                "[{}:,\"a-z0-9]{0,60}".prop_map(String::into_bytes),
+                r#"\{"error":(\{"message":("m"|1|null)\}|"x"|null)\}"#.prop_map(String::into_bytes),
+                r#"\{"choices":\[(\{"text":"t"\}|\{"message":\{"content":"t"\}\})\]\}"#.prop_map(String::into_bytes),
+            ],
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it runs");
+            let stream = runtime.block_on(told(KEPT[place], answer(status, &[], body)));
+            prop_assert!(ends(KEPT[place], &stream), "{}", stream);
+        }
+    }
+}
