@@ -7,6 +7,7 @@
 use super::answer::{Answer, AnswerBody};
 use super::attempt::plain_id;
 use super::late::{Late, in_stream};
+use super::ways::Interpreted;
 use super::{Gateway, KeepAlive, Request, deadline};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
@@ -81,6 +82,7 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, request: Request) -> Answer {
     let every = settings.every.min(borne.max(SIGN_EVERY_MIN));
     let (mut look, clock, id) =
         (request.arrived + after.min(borne), gateway.clock, plain_id(request.id.as_str()));
+    let interpreted = Interpreted::new(request.asked.clone(), request.body.clone());
     let mut exchange = Box::pin(Arc::clone(gateway).answer(request, Arc::clone(&wish)));
     let wished = loop {
         tokio::select! {
@@ -103,7 +105,7 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, request: Request) -> Answer {
         wants_usage: wished.wants_usage,
         ..Scene::default()
     };
-    let late = Late { dialect, scene };
+    let late = Late { dialect, scene, interpreted };
     let answer = Box::pin(async move { in_stream(exchange.await, late).await });
     let timer = Box::pin(std::future::ready(()));
     let waiting = Waiting { answer, timer, clock, sign, every, held: None };

@@ -8,6 +8,7 @@ use super::appraise::beside;
 use super::beginning::{TRANSLATED_MAX, is_encoded, is_kind};
 use super::fault::try_again;
 use super::interpreter::retold;
+use super::ways::Interpreted;
 use crate::dialect::Dialect;
 use crate::tokens::INLINE_BYTES_MAX;
 use crate::wire::translate::Scene;
@@ -28,6 +29,8 @@ pub(super) struct Late {
     pub(super) dialect: Dialect,
     /// For an answer in one piece.
     pub(super) scene: Scene,
+    /// What was asked.
+    pub(super) interpreted: Interpreted,
 }
 
 /// What of an answer follows its head.
@@ -61,9 +64,10 @@ async fn whole(mut body: AnswerBody) -> Result<Bytes, &'static str> {
 
 /// An answer in one piece, as the events that would have been.
 async fn told_as_stream(bytes: Bytes, late: Late) -> Bytes {
-    let Late { dialect, scene } = late;
-    let is_long = bytes.len() > INLINE_BYTES_MAX;
+    let Late { dialect, mut scene, interpreted } = late;
+    let is_long = bytes.len().max(interpreted.bytes()) > INLINE_BYTES_MAX;
     let work = move || {
+        scene.free_text_tools = interpreted.free_text_tools();
         let told = retold(dialect, dialect, true, scene, &bytes).map(|(told, _)| Bytes::from(told));
         let is_text = dialect == Dialect::Completions;
         let text = || is_text.then(|| stream_of_text(&bytes)).flatten();
@@ -113,7 +117,7 @@ fn failed(dialect: Dialect, message: &str) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{EventDecoder, Tally};
+    use crate::wire::{Asked, EventDecoder, Tally};
     use proptest::prelude::*;
 
     const KEPT: [Dialect; 4] = [Dialect::Chat, Dialect::Completions, Dialect::Responses, Dialect::Messages];
@@ -128,7 +132,13 @@ mod tests {
     }
 
     async fn told(dialect: Dialect, answer: Answer) -> String {
-        let body = in_stream(answer, Late { dialect, scene: Scene::default() }).await;
+        told_of(dialect, "{}", answer).await
+    }
+
+    async fn told_of(dialect: Dialect, asked: &'static str, answer: Answer) -> String {
+        let asks = Asked { dialect, model: None, stream: true, framing: Framing::Sse };
+        let interpreted = Interpreted::new(asks, Bytes::from_static(asked.as_bytes()));
+        let body = in_stream(answer, Late { dialect, scene: Scene::default(), interpreted }).await;
         let bytes = body.collect().await.expect("nothing fails").to_bytes();
         String::from_utf8(bytes.to_vec()).expect("events are text")
     }
@@ -175,6 +185,15 @@ mod tests {
                 assert!(!told.contains(r#""message":"""#), "{told}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_tool_of_free_text_is_called_as_one() {
+        let asked = r#"{"model":"m","input":"x","tools":[{"type":"custom","name":"patch"}],"stream":true}"#;
+        let body = r#"{"id":"resp_1","object":"response","status":"completed","model":"m","output":[
+            {"type":"custom_tool_call","id":"c","call_id":"c1","name":"patch","input":"free"}]}"#;
+        let told = told_of(Dialect::Responses, asked, answer(200, &[], body)).await;
+        assert!(told.contains(r#""type":"custom_tool_call""#) && !told.contains("function_call"), "{told}");
     }
 
     /// Whether its reader is told an end or an error.

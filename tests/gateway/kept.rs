@@ -26,7 +26,7 @@ const fn sign(dialect: Dialect) -> &'static str {
 
 /// Signs of life come soon and often.
 fn soon_kept(plan: Plan) -> Plan {
-    let (after, every) = (Some(Duration::from_millis(5)), Duration::from_millis(5));
+    let (after, every) = (Some(Duration::from_millis(1)), Duration::from_millis(5));
     plan.set(|settings| settings.exchange.keepalive = KeepAlive { after, every })
 }
 
@@ -219,7 +219,7 @@ fn is_error(dialect: Dialect, stream: &str) -> bool {
 async fn who_waits_in_vain_is_refused_within_the_stream() {
     for (dialect, agent) in KEPT.into_iter().map(|one| (one, false)).chain([(Dialect::Responses, true)]) {
         let plan = soon_kept(one_place(dialect).await);
-        let plan = plan.set(|settings| settings.exchange.queue.max_wait = Duration::from_millis(100));
+        let plan = plan.set(|settings| settings.exchange.queue.max_wait = Duration::from_millis(200));
         let world = plan.start().await;
         let _first = fill(&world, dialect).await;
         let request = say(&world, dialect, STREAMED);
@@ -285,7 +285,7 @@ async fn second_says(dialect: Dialect, kind: &str, body: &str) -> World {
     let plan = soon_kept(Plan::new().speaking("a", &[dialect]).await);
     let (plan, _) = canned(plan, "b", whole("200 OK", kind, body)).await;
     let plan = plan.route("both", &["a", "b"]).set(|settings| {
-        settings.exchange.providers[0].upstream.first_byte_timeout = Duration::from_millis(100);
+        settings.exchange.providers[0].upstream.first_byte_timeout = Duration::from_millis(200);
         let second = &mut settings.exchange.providers[1];
         second.family = dialect.family();
         second.upstream.spoken = vec![Spoken::usual(dialect)];
