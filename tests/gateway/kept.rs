@@ -53,7 +53,7 @@ struct Coming {
 
 impl Coming {
     async fn of(request: RequestBuilder) -> Coming {
-        let answer = soon(request.send()).await.unwrap();
+        let answer = soon(request.send()).await.expect("the gateway answers");
         assert_eq!((answer.status(), header(&answer, "x-tidegate-kept").as_str()), (StatusCode::OK, "true"));
         Coming { answer, came: String::new() }
     }
@@ -62,8 +62,8 @@ impl Coming {
     async fn signs(&mut self, dialect: Dialect, count: usize) {
         let wanted = sign(dialect).repeat(count);
         while self.came.len() < wanted.len() {
-            let chunk = soon(self.answer.chunk()).await.unwrap().expect("it goes on");
-            self.came.push_str(std::str::from_utf8(&chunk).unwrap());
+            let chunk = soon(self.answer.chunk()).await.expect("it is well").expect("it goes on");
+            self.came.push_str(&String::from_utf8_lossy(&chunk));
         }
         assert!(self.came.starts_with(&wanted), "{}", self.came);
     }
@@ -71,7 +71,7 @@ impl Coming {
     /// Reads to the end; what came behind the signs of life.
     async fn rest(mut self, dialect: Dialect) -> String {
         while let Some(chunk) = soon(self.answer.chunk()).await.expect("the connection ends well") {
-            self.came.push_str(std::str::from_utf8(&chunk).unwrap());
+            self.came.push_str(&String::from_utf8_lossy(&chunk));
         }
         let mut rest = self.came.as_str();
         while let Some(behind) = rest.strip_prefix(sign(dialect)) {

@@ -14,7 +14,7 @@ const STREAMED: Question<'_> = Question { stream: true, ..HELLO };
 #[tokio::test]
 async fn who_would_give_up_before_there_is_room_is_refused_in_time() {
     let limits = Limits {
-        requests_per_minute: NonZeroU32::new(2),
+        requests_per_minute: NonZeroU32::new(1),
         burst_requests: NonZeroU32::new(1),
         ..Limits::default()
     };
@@ -32,7 +32,7 @@ async fn who_would_give_up_before_there_is_room_is_refused_in_time() {
         let refusal = soon(ask(&world, dialect, "sim", question).header(name, value).send()).await.unwrap();
         assert_eq!((refusal.status().as_u16(), queued(&refusal)), (429, 0), "{name}");
         let wait = header(&refusal, "retry-after").parse::<u64>().unwrap();
-        assert!((20..=30).contains(&wait), "it says when there is room: {wait}");
+        assert!((20..=60).contains(&wait), "it says when there is room: {wait}");
     }
     for (name, value) in
         [("x-stainless-timeout", "0"), ("x-stainless-timeout", "soon"), ("x-server-timeout", "-1")]
