@@ -64,6 +64,7 @@ fn show(settings: &Settings) -> String {
     let mut lines = vec![
         format!("{server:?}"),
         format!("{:?}", exchange.queue),
+        format!("{:?}", exchange.keepalive),
         format!("{:?}", exchange.retry),
         format!("output_guess {} default {:?}", exchange.output_guess, exchange.default_provider),
     ];

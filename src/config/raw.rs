@@ -80,6 +80,8 @@ section! {
         patience: Duration,
         ageing: Duration,
         reserve_percent: u64,
+        keepalive_after: Duration,
+        keepalive_every: Duration,
     }
 }
 

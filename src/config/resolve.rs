@@ -19,7 +19,7 @@ use super::reading::Bytes;
 use super::secret_source::{SecretError, SecretSource};
 use super::settings::Settings;
 use crate::admission::QueueSettings;
-use crate::exchange::ExchangeSettings;
+use crate::exchange::{ExchangeSettings, KeepAlive};
 use crate::ids::ProviderId;
 use crate::observe::{LogFormat, LogSettings};
 use crate::routing::{BreakerPolicy, RetryPolicy};
@@ -63,11 +63,13 @@ pub(super) fn resolve(
     let breaker = resolver.breaker(section(raw.breaker), "breaker", BreakerPolicy::default());
     let providers = resolver.providers(section(raw.provider), breaker, &server);
     let names = providers.names;
+    let mut raw_queue = section(raw.queue);
     let exchange = ExchangeSettings {
         routes: resolver.routes(section(raw.route), &names),
         default_provider: resolver.default_provider(default_provider, &names),
         providers: providers.resolved,
-        queue: resolver.queue(section(raw.queue)),
+        keepalive: resolver.keepalive(&mut raw_queue),
+        queue: resolver.queue(raw_queue),
         retry: resolver.retry(section(raw.retry)),
         output_guess: resolver.estimate(section(raw.estimate)),
     };
@@ -135,6 +137,17 @@ impl Resolver<'_> {
             patience: self.duration(raw.patience, "queue.patience", usual.patience, none),
             ageing: self.duration(raw.ageing, "queue.ageing", usual.ageing, none),
             reserve: 10 * as_u32(self.number(raw.reserve_percent, "queue.reserve_percent", 0, 0..=90)),
+        }
+    }
+
+    fn keepalive(&mut self, raw: &mut RawQueue) -> KeepAlive {
+        let usual = KeepAlive::default();
+        let after = raw.keepalive_after.take();
+        let after =
+            self.duration(after, "queue.keepalive_after", usual.after.unwrap_or_default(), Duration::ZERO);
+        KeepAlive {
+            after: Some(after).filter(|after| !after.is_zero()),
+            every: self.wait(raw.keepalive_every.take(), "queue.keepalive_every", usual.every),
         }
     }
 

@@ -1,5 +1,6 @@
-//! What goes back to a client: a head, and a body that is whole, relayed or passed on.
+//! What goes back to a client: a head, and a body that is whole, relayed, passed on or kept alive until it begins.
 
+use super::kept::Kept;
 use super::relay::Relay;
 use crate::upstream::{Failure, ReplyBody};
 use bytes::Bytes;
@@ -21,12 +22,21 @@ pub enum AnswerBody {
     Relayed(Box<Relay>),
     /// Passed on unread.
     Passed(ReplyBody),
+    /// Kept alive until it begins.
+    Kept(Box<Kept>),
 }
 
 impl AnswerBody {
     /// A body that is known from the start.
     pub fn whole(bytes: impl Into<Bytes>) -> AnswerBody {
         AnswerBody::Whole(Some(bytes.into()))
+    }
+
+    /// Keeps `held` until the answer begins, which is until now unless it is [`AnswerBody::Kept`].
+    pub fn hold_until_begun(&mut self, held: impl Send + 'static) {
+        if let AnswerBody::Kept(kept) = self {
+            kept.hold(Box::new(held));
+        }
     }
 }
 
@@ -42,6 +52,7 @@ impl Body for AnswerBody {
             AnswerBody::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             AnswerBody::Relayed(relay) => Pin::new(relay.as_mut()).poll_next(context),
             AnswerBody::Passed(body) => Pin::new(body).poll_next(context),
+            AnswerBody::Kept(kept) => return kept.poll_frame(context),
         };
         bytes.map(|bytes| bytes.map(|bytes| bytes.map(Frame::data)))
     }
@@ -55,7 +66,7 @@ impl Body for AnswerBody {
             AnswerBody::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            AnswerBody::Relayed(_) | AnswerBody::Passed(_) => SizeHint::default(),
+            AnswerBody::Relayed(_) | AnswerBody::Passed(_) | AnswerBody::Kept(_) => SizeHint::default(),
         }
     }
 }

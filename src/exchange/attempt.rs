@@ -247,7 +247,7 @@ pub(super) fn name_version(headers: &mut Forwardable, live: &Live, target: &Targ
 }
 
 /// The letters and digits of a request's name, which may be the client's own.
-fn plain_id(id: &str) -> String {
+pub(super) fn plain_id(id: &str) -> String {
     const LENGTH_MAX: usize = 40;
     id.chars().filter(char::is_ascii_alphanumeric).take(LENGTH_MAX).collect()
 }

@@ -30,7 +30,7 @@ const NOISE_MAX: usize = 64 * 1024;
 
 /// The longest answer in one piece that is translated, which needs all of it. A model's longest answer has
 /// about 1 MiB; pictures in it are larger.
-const TRANSLATED_MAX: usize = 64 * 1024 * 1024;
+pub(super) const TRANSLATED_MAX: usize = 64 * 1024 * 1024;
 
 /// What is listened for.
 #[derive(Debug)]
@@ -355,7 +355,7 @@ pub(super) fn is_kind(headers: &HeaderMap, kind: &str) -> bool {
     content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with(kind))
 }
 
-fn is_encoded(headers: &HeaderMap) -> bool {
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_ENCODING)
         .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))

@@ -304,7 +304,7 @@ fn sentence(words: &str) -> String {
 }
 
 /// The words that clients look for, rounded up so that they are never early.
-fn try_again(wait: Duration) -> String {
+pub(super) fn try_again(wait: Duration) -> String {
     format!("Please try again in {}s.", whole_seconds(wait))
 }
 

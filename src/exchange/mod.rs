@@ -10,11 +10,14 @@ mod appraise;
 mod attempt;
 mod beginning;
 mod count;
+mod deadline;
 mod fault;
 mod gateway;
 mod headers;
 mod health;
 mod interpreter;
+mod kept;
+mod late;
 mod live;
 mod models;
 mod passthrough;
@@ -28,10 +31,11 @@ mod ways;
 pub use answer::{Answer, AnswerBody};
 pub use fault::Fault;
 pub use gateway::{Gateway, SavedState};
+pub use kept::Kept;
 pub use live::Unusable;
 pub use passthrough::PassRequest;
 pub use relay::Relay;
-pub use settings::{ExchangeSettings, Provider, Route};
+pub use settings::{ExchangeSettings, KeepAlive, Provider, Route};
 pub use turnstile::{Reservation, Turnstile};
 pub use ways::Skipped;
 
@@ -51,6 +55,7 @@ use attempt::{Attempted, Sendable, attempt};
 use beginning::{Begun, BegunKind, Failed, Spent};
 use bytes::Bytes;
 use http::HeaderMap;
+use kept::Wish;
 use live::Live;
 use router::Course;
 use std::sync::Arc;
@@ -90,8 +95,13 @@ impl Gateway {
     /// Serves a request: always with an answer, be it a refusal. Dropping the future ends all that is done
     /// for it and settles what was used.
     pub async fn serve(self: &Arc<Self>, request: Request) -> Answer {
+        kept::serve(self, request).await
+    }
+
+    /// The same, however long it takes. What the call turns out to ask is noted in `wish`.
+    async fn answer(self: Arc<Self>, request: Request, wish: Arc<Wish>) -> Answer {
         let mut waiting = self.watch_client();
-        let mut trace = Trace::default();
+        let mut trace = Trace { wish, ..Trace::default() };
         let answer = match self.exchange(&request, &mut trace).await {
             Ok(answer) => answer,
             Err(fault) => self.refuse(&request, &fault, &trace),
@@ -105,14 +115,16 @@ impl Gateway {
         let live = self.live.load_full();
         let Appraised { call, found, skipped, cost, interpreted } = self.appraise(&live, request).await?;
         trace.estimated = Some(cost);
-        trace.stream = call.stream;
+        trace.wish.note(&call);
         self.skip(skipped, trace);
         if found.targets.is_empty() {
             return Err(Fault::Unfit(trace.skipped.clone()));
         }
         let priority = router::priority(&live, &found, &request.headers)?;
         let sendable = Sendable { request, call: &call, interpreted: &interpreted };
-        let mut course = Course::new(&live, found, cost, priority, self.clock.now());
+        let entered = self.clock.now();
+        let deadline = deadline::of(&live.settings, request, call.stream, entered)?;
+        let mut course = Course::new(&live, found, cost, priority, entered, deadline);
         loop {
             let ask = course.ask(self, &live, self.clock.now())?;
             let mut reservation = self.wait_for_room(ask, trace).await?;
@@ -306,7 +318,7 @@ impl Gateway {
 
     /// Turns a fault into an answer, counted and logged.
     fn refuse(&self, request: &Request, fault: &Fault, trace: &Trace) -> Answer {
-        let mut answer = fault.answer_to(request, trace.stream, self.clock.now());
+        let mut answer = fault.answer_to(request, trace.wish.is_stream(), self.clock.now());
         headers::tell(answer.headers_mut(), trace);
         let status = answer.status().as_u16();
         self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
@@ -336,8 +348,7 @@ struct Trace {
     last_failure: Option<(Outcome, TargetId)>,
     /// How many 429s there were.
     refusals: u32,
-    /// Whether the call asks for a stream.
-    stream: bool,
+    wish: Arc<Wish>,
     /// Targets that could not be told what is asked.
     skipped: Vec<Skipped>,
     /// The client's dialect and the target's, where they differ.

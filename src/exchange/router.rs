@@ -57,9 +57,14 @@ pub(super) fn priority(live: &Live, found: &Found, headers: &HeaderMap) -> Resul
 }
 
 impl Course {
-    pub(super) fn new(live: &Live, found: Found, cost: Cost, priority: Priority, entered: Moment) -> Course {
-        let queue = &live.settings.queue;
-        let deadline = entered + queue.max_wait;
+    pub(super) fn new(
+        live: &Live,
+        found: Found,
+        cost: Cost,
+        priority: Priority,
+        entered: Moment,
+        deadline: Moment,
+    ) -> Course {
         Course {
             plan: Plan::new(found.targets, live.settings.retry, deadline),
             cost,
@@ -69,7 +74,7 @@ impl Course {
             entered,
             share: Share::default(),
             turn: None,
-            patient_until: entered + queue.patience,
+            patient_until: entered + live.settings.queue.patience,
             deadline,
         }
     }

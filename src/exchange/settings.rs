@@ -5,6 +5,7 @@ use crate::dialect::Family;
 use crate::ids::{ModelName, ProviderId, TargetId};
 use crate::routing::{BreakerPolicy, RetryPolicy};
 use crate::upstream::UpstreamSettings;
+use std::time::Duration;
 
 /// One upstream account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,21 @@ pub struct Route {
     pub priority: Priority,
 }
 
+/// How a streaming client is kept alive until its answer begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// How long after its request it gets the head of its answer; `None` if it gets it with the answer alone.
+    pub after: Option<Duration>,
+    /// How often it then gets a sign of life.
+    pub every: Duration,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        KeepAlive { after: Some(Duration::from_secs(15)), every: Duration::from_secs(10) }
+    }
+}
+
 /// Everything that a reload may change for exchanges to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExchangeSettings {
@@ -51,6 +67,8 @@ pub struct ExchangeSettings {
     pub default_provider: Option<ProviderId>,
     /// How exchanges wait.
     pub queue: QueueSettings,
+    /// How streaming clients are kept alive while they wait.
+    pub keepalive: KeepAlive,
     /// How attempts are spaced.
     pub retry: RetryPolicy,
     /// Output tokens reserved for a call that names no cap.
@@ -64,6 +82,7 @@ impl Default for ExchangeSettings {
             routes: Vec::new(),
             default_provider: None,
             queue: QueueSettings::default(),
+            keepalive: KeepAlive::default(),
             retry: RetryPolicy::default(),
             output_guess: 1_024,
         }

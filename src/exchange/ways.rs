@@ -85,9 +85,13 @@ impl Interpreted {
         let (request, lost) = self.read().as_ref().map_err(Clone::clone)?;
         let mut losses = lost.clone();
         let body = translate::write_request(request, to, model, &mut losses)?.into();
-        let free_text = request.tools.iter().filter(|tool| tool.schema.is_none());
-        let free_text_tools = free_text.map(|tool| tool.name.clone()).collect();
-        Ok(Rendered { body, losses, free_text_tools })
+        Ok(Rendered { body, losses, free_text_tools: self.free_text_tools() })
+    }
+
+    /// The tools whose input is free text; none where the hub cannot hold the request.
+    pub(super) fn free_text_tools(&self) -> BTreeSet<String> {
+        let tools = self.read().iter().flat_map(|(request, _)| &request.tools);
+        tools.filter(|tool| tool.schema.is_none()).map(|tool| tool.name.clone()).collect()
     }
 
     fn read(&self) -> &Result<(translate::Request, Losses), Unfit> {

@@ -81,6 +81,8 @@ pub struct Metrics {
     pub streams_broken: Counters<1>,
     /// Labels: stage.
     pub cancelled: Counters<1>,
+    /// Labels: dialect.
+    pub kept_alive: Counters<1>,
     /// Labels: provider.
     pub passthrough: Counters<1>,
     /// Labels: reason. What was turned away before it became an exchange.
@@ -135,6 +137,7 @@ impl Metrics {
             targets_skipped: Family::default(),
             streams_broken: Family::default(),
             cancelled: Family::default(),
+            kept_alive: Family::default(),
             passthrough: Family::default(),
             rejected: Family::default(),
             connections_open: Gauge::default(),
@@ -184,6 +187,11 @@ impl Metrics {
             self.token_estimate_error.clone(),
         );
         r.register("tidegate_cancelled", "Exchanges whose client went away", self.cancelled.clone());
+        r.register(
+            "tidegate_kept_alive",
+            "Streams whose head went out before their answer began",
+            self.kept_alive.clone(),
+        );
         r.register("tidegate_passthrough", "Requests passed on unread", self.passthrough.clone());
     }
 

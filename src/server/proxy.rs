@@ -93,12 +93,12 @@ async fn exchange(
         body,
         arrived: app.gateway.clock().now(),
     };
-    let answer = match wanted {
+    let mut answer = match wanted {
         Wanted::Answer => app.gateway.serve(request).await,
         Wanted::Count => app.gateway.count(request).await,
     };
-    // The answer has begun: nobody will send the body again, and the request is gone with it.
-    drop(held);
+    // Once the answer has begun nobody will send the body again, and the request is gone with it.
+    answer.body_mut().hold_until_begun(held);
     Ok(answer)
 }
 

@@ -1,4 +1,4 @@
-//! What a model is given by the body of a text completion.
+//! What a model is given by the body of a text completion, and a whole answer as the stream that it could have been.
 //!
 //! Also reads the value that completions and embeddings share: a text, token ids, or many of either.
 
@@ -6,6 +6,8 @@ use super::call::{BadCall, Content};
 use super::json;
 use super::read::{Keys, given};
 use crate::units::Tokens;
+use bytes::Bytes;
+use serde_json::Value;
 
 const PROMPT: &str = "a string, an array of strings, or an array of tokens";
 
@@ -24,6 +26,13 @@ pub(super) fn fill<'a>(keys: &Keys<'a>, content: &mut Content<'a>) -> Result<u32
     };
     content.texts.extend(keys.suffix.and_then(json::text).filter(|suffix| !suffix.is_empty()));
     Ok(prompts)
+}
+
+/// A whole text completion as a stream: its chunks have the same shape. `None` if it is none.
+pub fn stream_of_text(body: &[u8]) -> Option<Bytes> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    answer.get("choices")?.get(0)?.get("text")?.as_str()?;
+    Some(format!("data: {answer}\n\ndata: [DONE]\n\n").into())
 }
 
 /// Adds a text, an array of token ids, or an array of either; returns how many prompts that makes, at least

@@ -30,12 +30,13 @@ mod usage_scan;
 
 pub use array::ArrayDecoder;
 pub use call::{BadCall, Call, Content, Image, Spans};
+pub use completions::stream_of_text;
 pub use framing::{EventDecoder, Framing};
 pub use patch::{Changes, patch};
 pub use provider_error::ProviderError;
 pub use read::read;
 pub use recognise::{Asked, Surface, count_path, percent_decoded, recognise};
-pub use refusal::{ErrorBody, THREAD_UNSUPPORTED};
+pub use refusal::{ErrorBody, THREAD_UNSUPPORTED, event_of_error};
 pub use sse::{Frame, SseDecoder, SseEvent};
 pub use strip::strip_null_usage;
 pub use tally::{Mark, Seen, Tally};

@@ -146,6 +146,26 @@ impl ErrorBody<'_> {
     }
 }
 
+/// The longest body that is read whole for an event. Error bodies have a few KiB.
+const BODY_MAX: usize = 256 << 10;
+
+/// The event that tells, in its own words, an error which came as the body of an answer; `None` if it has not the
+/// shape that the dialect's clients raise. Those of responses raise another.
+pub fn event_of_error(dialect: Dialect, body: &[u8]) -> Option<Bytes> {
+    if body.len() > BODY_MAX {
+        return None;
+    }
+    let error: Value = serde_json::from_slice(body).ok()?;
+    error.get("error")?.get("message")?.as_str()?;
+    match dialect {
+        Dialect::Chat | Dialect::Completions => Some(format!("data: {error}\n\n").into()),
+        Dialect::Messages if error["type"] == "error" => {
+            Some(format!("event: error\ndata: {error}\n\n").into())
+        }
+        _ => None,
+    }
+}
+
 /// <https://docs.anthropic.com/en/api/errors>
 const fn anthropic_kind(status: u16) -> &'static str {
     match status {

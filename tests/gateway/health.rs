@@ -213,15 +213,23 @@ async fn a_drain_that_takes_too_long_breaks_off_what_still_runs() {
 async fn who_still_waits_when_a_drain_ends_is_told_so() {
     let limits = Limits { concurrent: NonZeroU32::new(1), ..Limits::default() };
     let plan = Plan::new().provider_with("a", limits, SimulatorSettings::unlimited()).await;
-    let world = plan.set(|settings| settings.server.drain = Duration::from_millis(50)).start().await;
+    let plan = plan.set(|settings| {
+        settings.server.drain = Duration::from_millis(50);
+        settings.exchange.keepalive.after = Some(Duration::from_millis(1));
+    });
+    let world = plan.start().await;
     let provider = world.simulator("a").clone();
     provider.update(|faults| faults.gate = true);
     let tasks = Tasks::new();
     let held = tasks.spawn("held", world.chat("sim", json!({})).send());
     soon(provider.wait_for(|stats| stats.held == 1)).await;
     let waiting = tasks.spawn("waiting", world.chat("sim", json!({})).send());
-    soon(world.until_waiting(1)).await;
+    let kept = soon(world.chat("sim", json!({"stream": true})).send()).await.unwrap();
+    assert_eq!(header(&kept, "x-tidegate-kept"), "true");
+    soon(world.until_waiting(2)).await;
     assert!(!soon(world.daemon.drain()).await, "not everything was done");
+    let kept = soon(kept.text()).await.unwrap();
+    assert!(kept.contains("Please try again in 1s.") && kept.contains(r#""code":"draining""#), "{kept}");
     let told = soon(waiting).await.unwrap().unwrap();
     assert_eq!((told.status().as_u16(), header(&told, "retry-after").as_str()), (503, "1"));
     assert_eq!(error_of(&told.json::<Value>().await.unwrap())["code"], "draining");

@@ -18,6 +18,8 @@
 //! - `odd_streams`: streams as providers really send them, and what they cost.
 //! - `beside`: what several tests do beside it.
 //! - `waiting`: who finds no room waits for it.
+//! - `kept`: who waits for a stream is kept alive.
+//! - `refused_in_time`: who cannot be kept alive is refused before giving up.
 //! - `leaving`: clients that go away.
 //! - `stalled`: clients that stop reading.
 //! - `refused_for_now`: a provider's 429.
@@ -47,6 +49,7 @@ mod health;
 mod hostile;
 mod hostile_http;
 mod hostile_sizes;
+mod kept;
 mod leaving;
 mod listeners;
 mod metrics;
@@ -57,6 +60,7 @@ mod openmetrics;
 mod passthrough;
 mod raw;
 mod refused_for_now;
+mod refused_in_time;
 mod reload;
 mod stalled;
 mod state;
