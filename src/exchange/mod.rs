@@ -21,6 +21,7 @@ mod passthrough;
 mod relay;
 mod router;
 mod settings;
+mod trace;
 mod turnstile;
 mod view;
 mod ways;
@@ -39,10 +40,9 @@ pub use ways::Skipped;
 pub use crate::upstream::{Hop, RequestBody};
 pub use crate::wire::{Asked, ErrorBody, Surface, percent_decoded, recognise};
 
-use crate::admission::{Ask, Cost, Counting};
-use crate::dialect::Dialect;
-use crate::ids::{RequestId, TargetId};
-use crate::routing::{Next, Outcome, Window};
+use crate::admission::{Ask, Counting};
+use crate::ids::RequestId;
+use crate::routing::{Next, Outcome};
 use crate::units::Moment;
 use crate::wire::{Call, Framing};
 use account::Account;
@@ -54,7 +54,7 @@ use http::HeaderMap;
 use live::Live;
 use router::Course;
 use std::sync::Arc;
-use std::time::Duration;
+use trace::Trace;
 
 /// A request in a dialect that is understood, with its whole body.
 #[derive(Clone, Debug)]
@@ -72,19 +72,6 @@ pub struct Request {
     /// When its last byte had come.
     pub arrived: Moment,
 }
-
-/// The longest that a provider is left in peace for a limit that is not over a day, whatever it says: a wrong
-/// number would otherwise shut all its models for a day.
-const SAID_WAIT_MAX: Duration = Duration::from_secs(3_600);
-/// How long a provider is left in peace after a 429 that does not say when to come back.
-const UNSAID_WAIT: Duration = Duration::from_secs(1);
-/// The same for a limit over a day.
-const UNSAID_DAY_WAIT: Duration = Duration::from_secs(10 * 60);
-/// How long at least after the second 429 of one exchange, whatever was said; each further one doubles it.
-/// A provider that keeps saying "at once" would otherwise be asked as fast as the network allows.
-const REPEATED_WAIT: Duration = Duration::from_millis(250);
-/// Doublings after which that wait grows no more.
-const REPEATED_DOUBLINGS_MAX: u32 = 5;
 
 impl Gateway {
     /// Serves a request: always with an answer, be it a refusal. Dropping the future ends all that is done
@@ -221,44 +208,6 @@ impl Gateway {
         }
     }
 
-    /// Notes what an answer that has begun says of the way that it took.
-    fn told(&self, client: Dialect, begun: &Begun, trace: &mut Trace) {
-        trace.dropped = begun.losses.show();
-        trace.translated = begun.translated_from.map(|spoken| (client, spoken));
-        if let Some((from, to)) = trace.translated {
-            let labels = [("from", from.name().to_owned()), ("to", to.name().to_owned())];
-            self.metrics.translated.get_or_create(&labels).inc();
-        }
-    }
-
-    /// Notes targets that cannot be told what is asked.
-    fn skip(&self, skipped: Vec<Skipped>, trace: &mut Trace) {
-        for Skipped { target, .. } in &skipped {
-            let labels = [("provider", target.provider.to_string())];
-            self.metrics.targets_skipped.get_or_create(&labels).inc();
-        }
-        trace.skipped.extend(skipped);
-    }
-
-    /// Notes a grant: what the client and the operator will be told of it.
-    fn granted(&self, course: &Course, reservation: &Reservation, trace: &mut Trace) {
-        let target = reservation.target();
-        let labels =
-            [("provider", target.provider.to_string()), ("priority", course.priority.name().to_owned())];
-        let waited = reservation.waited().as_secs_f64();
-        self.metrics.queue_wait.get_or_create(&labels).observe(waited);
-        if let Some((outcome, before)) = &trace.last_failure {
-            self.metrics.retries.get_or_create(&[("reason", outcome.name().to_owned())]).inc();
-            if before.provider != target.provider {
-                let labels = [("from", before.provider.to_string()), ("to", target.provider.to_string())];
-                self.metrics.failovers.get_or_create(&labels).inc();
-            }
-        }
-        trace.attempts += 1;
-        trace.target = Some(target.clone());
-        trace.reserved = Some(reservation.held());
-    }
-
     fn open_account(
         self: &Arc<Self>,
         request: &Request,
@@ -285,83 +234,6 @@ impl Gateway {
             held: reservation.held(),
             reservation: Some(reservation),
         }
-    }
-
-    /// Counts and logs an exchange that ends with the provider's own refusal.
-    fn gave_back(&self, request: &Request, answer: &Answer, trace: &Trace) {
-        let status = answer.status().as_u16();
-        let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
-        self.count_answer(request.asked.dialect, provider, status);
-        tracing::info!(
-            request_id = %request.id,
-            dialect = request.asked.dialect.name(),
-            provider,
-            status,
-            reason = trace.last_failure.as_ref().map(|(outcome, _)| outcome.name()),
-            attempts = trace.attempts,
-            "exchange refused by the provider"
-        );
-    }
-
-    /// Turns a fault into an answer, counted and logged.
-    fn refuse(&self, request: &Request, fault: &Fault, trace: &Trace) -> Answer {
-        let mut answer = fault.answer_to(request, trace.stream, self.clock.now());
-        headers::tell(answer.headers_mut(), trace);
-        let status = answer.status().as_u16();
-        self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
-        let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
-        self.count_answer(request.asked.dialect, provider, status);
-        tracing::info!(
-            request_id = %request.id,
-            dialect = request.asked.dialect.name(),
-            status,
-            reason = fault.name(),
-            attempts = trace.attempts,
-            "exchange refused"
-        );
-        answer
-    }
-}
-
-/// What has happened so far, for headers and the log.
-#[derive(Debug, Default)]
-struct Trace {
-    estimated: Option<Cost>,
-    reserved: Option<Cost>,
-    attempts: u32,
-    target: Option<TargetId>,
-    /// For room, over all attempts; the time at providers is none of it.
-    waited: Duration,
-    last_failure: Option<(Outcome, TargetId)>,
-    /// How many 429s there were.
-    refusals: u32,
-    /// Whether the call asks for a stream.
-    stream: bool,
-    /// Targets that could not be told what is asked.
-    skipped: Vec<Skipped>,
-    /// The client's dialect and the target's, where they differ.
-    translated: Option<(Dialect, Dialect)>,
-    /// What the translation could not carry.
-    dropped: Option<String>,
-}
-
-impl Trace {
-    /// What was granted was not sent: nobody was asked since `before`.
-    fn was_not_asked(&mut self, before: Option<TargetId>) {
-        self.attempts -= 1;
-        self.target = before;
-    }
-
-    /// How long to leave a provider in peace after one more 429.
-    fn wait_after_refusal(&mut self, said: Option<Duration>, window: Window) -> Duration {
-        let unsaid = if window == Window::Day { UNSAID_DAY_WAIT } else { UNSAID_WAIT };
-        let repeated = self
-            .refusals
-            .checked_sub(1)
-            .map_or(Duration::ZERO, |again| REPEATED_WAIT * (1 << again.min(REPEATED_DOUBLINGS_MAX)));
-        self.refusals += 1;
-        let longest = if window == Window::Day { Duration::MAX } else { SAID_WAIT_MAX };
-        said.unwrap_or(unsaid).max(repeated).min(longest)
     }
 }
 
