@@ -18,9 +18,11 @@ mod interpreter;
 mod live;
 mod models;
 mod passthrough;
+mod reason;
 mod relay;
 mod router;
 mod settings;
+mod story;
 mod trace;
 mod turnstile;
 mod view;
@@ -33,6 +35,7 @@ pub use live::Unusable;
 pub use passthrough::PassRequest;
 pub use relay::Relay;
 pub use settings::{ExchangeSettings, Provider, Route};
+pub use story::{Chronicle, Telling};
 pub use turnstile::{Reservation, Turnstile};
 pub use ways::Skipped;
 
@@ -54,6 +57,7 @@ use http::HeaderMap;
 use live::Live;
 use router::Course;
 use std::sync::Arc;
+use std::task::Poll;
 use trace::Trace;
 
 /// A request in a dialect that is understood, with its whole body.
@@ -77,13 +81,22 @@ impl Gateway {
     /// Serves a request: always with an answer, be it a refusal. Dropping the future ends all that is done
     /// for it and settles what was used.
     pub async fn serve(self: &Arc<Self>, request: Request) -> Answer {
-        let mut waiting = self.watch_client();
-        let mut trace = Trace::default();
-        let answer = match self.exchange(&request, &mut trace).await {
+        let asked = &request.asked;
+        let telling = self.chronicle.begin(
+            self.clock,
+            &request.id,
+            request.arrived,
+            asked.dialect.name(),
+            asked.stream,
+        );
+        let mut waiting = self.watch_client(telling.clone());
+        let mut trace = Trace::new(telling);
+        let mut answer = match self.exchange(&request, &mut trace).await {
             Ok(answer) => answer,
             Err(fault) => self.refuse(&request, &fault, &trace),
         };
         waiting.answered();
+        headers::tell_used(self, &request.headers, &mut answer).await;
         answer
     }
 
@@ -91,20 +104,20 @@ impl Gateway {
     async fn exchange(self: &Arc<Self>, request: &Request, trace: &mut Trace) -> Result<Answer, Fault> {
         let live = self.live.load_full();
         let Appraised { call, found, skipped, cost, interpreted } = self.appraise(&live, request).await?;
-        trace.estimated = Some(cost);
-        trace.stream = call.stream;
+        trace.read(&call, cost, &found.targets);
         self.skip(skipped, trace);
         if found.targets.is_empty() {
             return Err(Fault::Unfit(trace.skipped.clone()));
         }
         let priority = router::priority(&live, &found, &request.headers)?;
-        let sendable = Sendable { request, call: &call, interpreted: &interpreted };
+        trace.telling.head(|story| story.priority = Some(priority.name().into()));
         let mut course = Course::new(&live, found, cost, priority, self.clock.now());
         loop {
             let ask = course.ask(self, &live, self.clock.now())?;
-            let mut reservation = self.wait_for_room(ask, trace).await?;
+            let mut reservation = self.wait_for_room(&live, ask, trace).await?;
             let asked_before = trace.target.clone();
             self.granted(&course, &reservation, trace);
+            let sendable = Sendable { request, call: &call, interpreted: &interpreted, trace };
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {
                     self.told(call.dialect, &begun, trace);
@@ -114,11 +127,11 @@ impl Gateway {
                     return Ok(answer_with(*begun, account, hide_usage, request.asked.framing, trace));
                 }
                 Attempted::FellSick => {
-                    trace.was_not_asked(asked_before);
+                    trace.was_not_asked(asked_before, "its breaker has opened");
                     reservation.give_back();
                 }
                 Attempted::Unfit(why) => {
-                    trace.was_not_asked(asked_before);
+                    trace.was_not_asked(asked_before, "it cannot be told what is asked");
                     let target = reservation.target().clone();
                     self.skip(vec![Skipped { target, why }], trace);
                     let failed = Failed::unsent(Outcome::Unfit);
@@ -141,14 +154,23 @@ impl Gateway {
         }
     }
 
-    /// Waits for room; how long is told, be it in vain.
-    async fn wait_for_room(&self, ask: Ask, trace: &mut Trace) -> Result<Reservation, Fault> {
+    /// Waits for room; how long and for what is told, be it in vain.
+    async fn wait_for_room(&self, live: &Live, ask: Ask, trace: &mut Trace) -> Result<Reservation, Fault> {
         let asked = self.clock.now();
-        let entered = self.turnstile.enter(ask).await;
-        trace.waited += match &entered {
+        let mut entering = std::pin::pin!(self.turnstile.enter(ask.clone()));
+        let at_once = std::future::poll_fn(|context| Poll::Ready(entering.as_mut().poll(context))).await;
+        let (entered, reason) = match at_once {
+            Poll::Ready(entered) => (entered, None),
+            Poll::Pending => {
+                let reason = self.why_it_waits(live, &ask, trace);
+                (entering.await, Some(reason))
+            }
+        };
+        let wait = match &entered {
             Ok(reservation) => reservation.waited(),
             Err(_) => self.clock.now().since(asked),
         };
+        trace.waited(wait, reason);
         entered.map_err(Fault::Refused)
     }
 
@@ -164,9 +186,12 @@ impl Gateway {
     ) -> Result<Option<Answer>, Fault> {
         let now = self.clock.now();
         let target = reservation.target().clone();
+        let mut pause = None;
         match (failed.outcome, failed.spent) {
             (Outcome::RateLimited { retry_after, window }, _) => {
-                reservation.penalise(now + trace.wait_after_refusal(retry_after, window));
+                let peace = trace.wait_after_refusal(retry_after, window);
+                pause = Some(peace);
+                reservation.penalise(now + peace);
             }
             (_, Spent::Nothing) => reservation.give_back(),
             (_, Spent::Request) if failed.status.is_some_and(|status| status.is_client_error()) => {
@@ -180,6 +205,7 @@ impl Gateway {
             (_, Spent::Unknown) => drop(reservation),
         }
         let next = course.plan.on(&target, &failed.outcome, now, fastrand::f64());
+        trace.judged(&failed, next, pause, now);
         let is_unfit = failed.outcome == Outcome::Unfit;
         if !is_unfit {
             trace.last_failure = Some((failed.outcome, target));
@@ -218,6 +244,7 @@ impl Gateway {
     ) -> Account {
         Account {
             gateway: Arc::clone(self),
+            telling: trace.telling.clone(),
             id: request.id.clone(),
             dialect: request.asked.dialect,
             stream: matches!(begun.kind, BegunKind::Events { .. }),
@@ -231,6 +258,7 @@ impl Gateway {
             status: begun.status.as_u16(),
             first_byte: None,
             counted: Default::default(),
+            used: None,
             held: reservation.held(),
             reservation: Some(reservation),
         }

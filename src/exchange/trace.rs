@@ -1,16 +1,22 @@
-//! What has happened so far in one exchange, for headers, the log and metrics.
+//! What has happened so far in one exchange, for headers, the log, metrics and its story.
 //!
 //! Written in one place, so that all of them tell the same. Decides nothing but how long a provider that refuses
 //! is left in peace.
 
-use super::beginning::Begun;
+use super::beginning::{Begun, Failed};
+use super::live::Live;
+use super::reason::reason;
 use super::router::Course;
+use super::story::{Telling, clipped, clipped_model};
 use super::ways::Skipped;
 use super::{Answer, Fault, Gateway, Request, Reservation, headers};
-use crate::admission::Cost;
+use crate::admission::{Ask, Cost};
 use crate::dialect::Dialect;
 use crate::ids::TargetId;
-use crate::routing::{Outcome, Window};
+use crate::observe::{StatusNext, StatusReason, StatusStep, StatusTokens};
+use crate::routing::{Next, Outcome, Window};
+use crate::units::Moment;
+use crate::wire::Call;
 use std::time::Duration;
 
 /// The longest that a provider is left in peace for a limit that is not over a day, whatever it says: a wrong
@@ -27,14 +33,17 @@ const REPEATED_WAIT: Duration = Duration::from_millis(250);
 const REPEATED_DOUBLINGS_MAX: u32 = 5;
 
 /// What has happened so far, for headers and the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Trace {
+    pub(super) telling: Telling,
     pub(super) estimated: Option<Cost>,
     pub(super) reserved: Option<Cost>,
     pub(super) attempts: u32,
     pub(super) target: Option<TargetId>,
     /// For room, over all attempts; the time at providers is none of it.
     pub(super) waited: Duration,
+    /// The longest of its waits, and what it was for.
+    pub(super) queued_for: Option<(Duration, StatusReason)>,
     pub(super) last_failure: Option<(Outcome, TargetId)>,
     /// How many 429s there were.
     pub(super) refusals: u32,
@@ -49,8 +58,75 @@ pub(super) struct Trace {
 }
 
 impl Trace {
+    pub(super) fn new(telling: Telling) -> Trace {
+        Trace {
+            telling,
+            estimated: None,
+            reserved: None,
+            attempts: 0,
+            target: None,
+            waited: Duration::ZERO,
+            queued_for: None,
+            last_failure: None,
+            refusals: 0,
+            stream: false,
+            skipped: Vec::new(),
+            translated: None,
+            dropped: None,
+        }
+    }
+
+    /// What is known once the call is read.
+    pub(super) fn read(&mut self, call: &Call, cost: Cost, targets: &[TargetId]) {
+        self.estimated = Some(cost);
+        self.stream = call.stream;
+        self.telling.head(|story| {
+            story.model = Some(clipped_model(&call.model));
+            story.stream = call.stream;
+            story.estimated = Some(StatusTokens { input: cost.input.0, output: cost.output.0 });
+            story.targets = targets.to_vec();
+        });
+    }
+
+    /// How long one wait for room took, and what it was for.
+    pub(super) fn waited(&mut self, wait: Duration, reason: Option<StatusReason>) {
+        self.waited += wait;
+        if let Some(reason) = reason
+            && self.queued_for.as_ref().is_none_or(|(longest, _)| wait >= *longest)
+        {
+            self.queued_for = Some((wait, reason));
+        }
+    }
+
+    /// How an attempt failed, and what follows.
+    pub(super) fn judged(&self, failed: &Failed, next: Next, pause: Option<Duration>, now: Moment) {
+        let told_wait = match failed.outcome {
+            // What was granted was not sent, and the story says so already.
+            Outcome::Unfit => return,
+            Outcome::RateLimited { retry_after, .. }
+            | Outcome::Overloaded { retry_after }
+            | Outcome::ServerError { retry_after }
+            | Outcome::Conflict { retry_after } => retry_after,
+            _ => None,
+        };
+        let next = match (next, pause) {
+            (Next::WaitForRoom, Some(pause)) => StatusNext::PausedMs(millis(pause)),
+            (Next::RetryAt(moment), _) => StatusNext::RetryInMs(millis(moment.since(now))),
+            (Next::WaitForRoom | Next::MoveOn, _) => StatusNext::MoveOn,
+            (Next::Exhausted, _) => StatusNext::Exhausted,
+            (Next::Done | Next::GiveBack, _) => StatusNext::GiveBack,
+        };
+        self.telling.tell(StatusStep::Judged {
+            status: failed.status.map(|status| status.as_u16()),
+            outcome: failed.outcome.name().into(),
+            told_wait_ms: told_wait.map(millis),
+            next,
+        });
+    }
+
     /// What was granted was not sent: nobody was asked since `before`.
-    pub(super) fn was_not_asked(&mut self, before: Option<TargetId>) {
+    pub(super) fn was_not_asked(&mut self, before: Option<TargetId>, why: &str) {
+        self.telling.tell(StatusStep::NotSent { why: clipped(why) });
         self.attempts -= 1;
         self.target = before;
     }
@@ -71,21 +147,39 @@ impl Trace {
 impl Gateway {
     /// Notes what an answer that has begun says of the way that it took.
     pub(super) fn told(&self, client: Dialect, begun: &Begun, trace: &mut Trace) {
+        trace.telling.tell(StatusStep::Begun { status: begun.status.as_u16() });
         trace.dropped = begun.losses.show();
         trace.translated = begun.translated_from.map(|spoken| (client, spoken));
         if let Some((from, to)) = trace.translated {
             let labels = [("from", from.name().to_owned()), ("to", to.name().to_owned())];
             self.metrics.translated.get_or_create(&labels).inc();
+            trace.telling.tell(StatusStep::Translated {
+                from: from.name().into(),
+                to: to.name().into(),
+                dropped: trace.dropped.as_deref().map(clipped),
+            });
         }
     }
 
     /// Notes targets that cannot be told what is asked.
     pub(super) fn skip(&self, skipped: Vec<Skipped>, trace: &mut Trace) {
-        for Skipped { target, .. } in &skipped {
+        for Skipped { target, why } in &skipped {
             let labels = [("provider", target.provider.to_string())];
             self.metrics.targets_skipped.get_or_create(&labels).inc();
+            trace.telling.tell(StatusStep::Skipped { target: target.clone(), why: clipped(why) });
         }
         trace.skipped.extend(skipped);
+    }
+
+    /// What an exchange waits for that has found no room. What the desk itself says of a grant belongs here.
+    pub(super) fn why_it_waits(&self, live: &Live, ask: &Ask, trace: &Trace) -> StatusReason {
+        let reason = reason(live, ask, &self.turnstile.view());
+        let ahead = self.turnstile.depths().into_iter().filter(|(class, _)| *class <= ask.priority);
+        let waiting: usize = ahead.map(|(_, depth)| depth).sum();
+        // It stands in the queue itself.
+        let before = u32::try_from(waiting.saturating_sub(1)).unwrap_or(u32::MAX);
+        trace.telling.tell(StatusStep::Waiting { reason: reason.clone(), before });
+        reason
     }
 
     /// Notes a grant: what the client and the operator will be told of it.
@@ -93,8 +187,13 @@ impl Gateway {
         let target = reservation.target();
         let labels =
             [("provider", target.provider.to_string()), ("priority", course.priority.name().to_owned())];
-        let waited = reservation.waited().as_secs_f64();
-        self.metrics.queue_wait.get_or_create(&labels).observe(waited);
+        let waited = reservation.waited();
+        self.metrics.queue_wait.get_or_create(&labels).observe(waited.as_secs_f64());
+        trace.telling.tell(StatusStep::Granted {
+            target: target.clone(),
+            held: reservation.held().total().0,
+            waited_us: u64::try_from(waited.as_micros()).unwrap_or(u64::MAX),
+        });
         if let Some((outcome, before)) = &trace.last_failure {
             self.metrics.retries.get_or_create(&[("reason", outcome.name().to_owned())]).inc();
             if before.provider != target.provider {
@@ -112,6 +211,7 @@ impl Gateway {
         let status = answer.status().as_u16();
         let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
         self.count_answer(request.asked.dialect, provider, status);
+        trace.telling.tell(StatusStep::GivenBack { status });
         tracing::info!(
             request_id = %request.id,
             dialect = request.asked.dialect.name(),
@@ -131,6 +231,8 @@ impl Gateway {
         self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
         let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
         self.count_answer(request.asked.dialect, provider, status);
+        let (reason, detail) = (fault.name().into(), clipped(&fault.words(self.clock.now()).message));
+        trace.telling.tell(StatusStep::Refused { reason, status, detail });
         tracing::info!(
             request_id = %request.id,
             dialect = request.asked.dialect.name(),
@@ -141,4 +243,8 @@ impl Gateway {
         );
         answer
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
