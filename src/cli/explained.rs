@@ -8,6 +8,7 @@ pub(super) fn story(story: &StatusStory, now_us: u64, earlier: u64) -> String {
     let mut lines = head(story, earlier);
     lines.push(String::new());
     let mut target = None;
+    let mut begun_us = None;
     let gap_at = story.events.len() / 2;
     for (at, event) in story.events.iter().enumerate() {
         if at == gap_at && story.left_out > 0 {
@@ -15,6 +16,12 @@ pub(super) fn story(story: &StatusStory, now_us: u64, earlier: u64) -> String {
         }
         if let StatusStep::Granted { target: granted, .. } = &event.step {
             target = Some(granted.to_string());
+        }
+        match &event.step {
+            StatusStep::Begun { .. } => begun_us = Some(event.at_us),
+            // It mostly comes with the head, and says nothing more then.
+            StatusStep::FirstByte if begun_us.is_some_and(|begun| event.at_us < begun + 1_000) => continue,
+            _ => {}
         }
         let told = step(&event.step, target.as_deref().unwrap_or("nobody"));
         lines.push(format!("{:>10}  {told}", time(event.at_us)));
@@ -174,6 +181,7 @@ fn ending(story: &StatusStory, now_us: u64) -> String {
         waited => parts.push(format!("{} of it waiting for room", time(waited))),
     }
     match brief.attempts {
+        0 => parts.push("nobody was asked".to_owned()),
         1 => parts.push("1 attempt".to_owned()),
         attempts => parts.push(format!("{attempts} attempts")),
     }
@@ -195,12 +203,16 @@ fn tokens(tokens: StatusTokens) -> String {
 /// A time as a person reads it: `0.4 ms`, `12.3 s`, `2 m 05 s`.
 fn time(us: u64) -> String {
     let (ms, seconds) = (us / 1_000, us / 1_000_000);
-    match us {
-        0..10_000 => format!("{ms}.{} ms", us % 1_000 / 100),
-        0..1_000_000 => format!("{ms} ms"),
-        0..60_000_000 => format!("{seconds}.{} s", us % 1_000_000 / 100_000),
-        0..3_600_000_000 => format!("{} m {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} m", seconds / 3_600, seconds % 3_600 / 60),
+    if us < 10_000 {
+        format!("{ms}.{} ms", us % 1_000 / 100)
+    } else if ms < 1_000 {
+        format!("{ms} ms")
+    } else if seconds < 60 {
+        format!("{seconds}.{} s", us % 1_000_000 / 100_000)
+    } else if seconds < 3_600 {
+        format!("{} m {:02} s", seconds / 60, seconds % 60)
+    } else {
+        format!("{} h {:02} m", seconds / 3_600, seconds % 3_600 / 60)
     }
 }
 

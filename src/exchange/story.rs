@@ -149,7 +149,8 @@ impl Chronicle {
             client: None,
             estimated: None,
             targets: Vec::new(),
-            events: Vec::new(),
+            // As many as a usual one has.
+            events: Vec::with_capacity(5),
             left_out: 0,
         };
         let entry = Arc::new(Entry { id: id.clone(), arrived, story: Mutex::new(story) });

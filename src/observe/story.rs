@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A word of a closed set.
 pub type StatusWord = Cow<'static, str>;
@@ -311,8 +310,11 @@ impl fmt::Display for StatusReason {
             StatusReason::Limit { budget, limit } => write!(f, "{} of {budget}", limit.replace('_', " ")),
             StatusReason::Concurrent { budget } => write!(f, "exchanges at a time at {budget}"),
             StatusReason::Paused { budget, ms } => {
-                let wait = Duration::from_millis(*ms);
-                write!(f, "a pause of {} that {budget} asked for", crate::units::show_duration(wait))
+                let (seconds, tenths) = (ms / 1_000, ms % 1_000 / 100);
+                match seconds {
+                    0 => write!(f, "a pause of {ms} ms that {budget} asked for"),
+                    _ => write!(f, "a pause of {seconds}.{tenths} s that {budget} asked for"),
+                }
             }
             StatusReason::Queue => f.write_str("others that came first"),
         }
