@@ -85,12 +85,8 @@ fn head(story: &StatusStory, earlier: u64) -> Vec<String> {
         let targets: Vec<_> = story.targets.iter().map(ToString::to_string).collect();
         lines.push(format!("  plan       {}", targets.join(", then ")));
     }
-    match earlier {
-        0 => {}
-        1 => lines.push("  note       an earlier request had the same id; this is the newest".to_owned()),
-        more => {
-            lines.push(format!("  note       {more} earlier requests had the same id; this is the newest"))
-        }
+    if earlier > 0 {
+        lines.push(format!("  note       the newest of this id; {earlier} earlier are kept too"));
     }
     lines
 }
