@@ -96,6 +96,8 @@ pub struct Reason {
     pub budget: BudgetId,
     /// What it lacks.
     pub lack: Lack,
+    /// Until when, as things stand; `None` if until another exchange ends.
+    pub until: Option<Moment>,
 }
 
 /// What a budget lacks.

@@ -119,10 +119,10 @@ impl Budgets {
         let budgets = choice.draws.all().filter_map(|id| Some((id, self.get(id)?)));
         let lacks = budgets.filter_map(|(id, budget)| {
             let (lack, until) = budget.lack(choice.cost, reserve, now)?;
-            Some((until, Reason { budget: id.clone(), lack }))
+            Some(Reason { budget: id.clone(), lack, until })
         });
         // The one that takes longest is what is waited for; the first of several.
-        lacks.reduce(|one, other| if other.0 > one.0 { other } else { one }).map(|(_, reason)| reason)
+        lacks.reduce(|one, other| if other.until > one.until { other } else { one })
     }
 
     /// Whether a budget must be left alone from now on to have room for `cost` at that moment.

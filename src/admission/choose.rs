@@ -104,7 +104,7 @@ impl<'desk> Pass<'desk> {
     pub(super) fn reason(&self, ask: &Ask) -> Option<Reason> {
         let choice = ask.choices.first()?;
         let lack = self.budgets.lack(choice, ask.priority, self.now);
-        lack.or_else(|| Some(Reason { budget: choice.draws.own()?.clone(), lack: Lack::Turn }))
+        lack.or_else(|| Some(Reason { budget: choice.draws.own()?.clone(), lack: Lack::Turn, until: None }))
     }
 
     /// Keeps room for this choice, which is expected to be had at `at`, from those who come later in the pass. What

@@ -8,7 +8,7 @@
 //! provider are as many as its budget counts; nobody both waits and holds a reservation; an entry never
 //! leaves the queue deeper than its bound.
 
-use super::ask::{Ask, Ticket};
+use super::ask::{Ask, Reason, Ticket};
 use super::budget::{Budget, Cost, Room};
 use super::budgets::{Budgets, Taking};
 use super::choose::{Decision, Pass};
@@ -229,6 +229,11 @@ impl Desk {
             pass.keep_free(waiter.ask.choices.first()?, None);
         }
         None
+    }
+
+    /// What the waiter with this ticket waited for first.
+    pub fn reason(&self, ticket: Ticket) -> Option<&Reason> {
+        self.queue.get(ticket)?.reason.as_ref()
     }
 
     /// Strikes the choices that can never be had, and refuses where none is left or the soonest would

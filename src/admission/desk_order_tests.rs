@@ -126,9 +126,12 @@ fn who_waited_is_told_what_for() {
         let standing = desk.standing(ticket, at(0.0)).expect("it waits");
         reasons.push(standing.reason.expect("it waits for something"));
     }
-    let places = Reason { budget: BudgetId::from("a"), lack: Lack::Places };
+    let places = Reason { budget: BudgetId::from("a"), lack: Lack::Places, until: None };
     let tokens = Lack::Limit(crate::admission::Dimension::TokensPerMinute);
-    assert_eq!(reasons, [places.clone(), Reason { budget: BudgetId::from("b"), lack: tokens }]);
+    assert_eq!(
+        reasons,
+        [places.clone(), Reason { budget: BudgetId::from("b"), lack: tokens, until: Some(at(1.0)) }]
+    );
     desk.leave(held, at(0.0));
     match desk.take_effects().as_slice() {
         [Effect::Granted(grant)] => assert_eq!(grant.reason, Some(places)),

@@ -145,6 +145,11 @@ impl Queue {
         InOrder { heads: self.lanes.iter().map(Head::new).collect(), last: 0 }
     }
 
+    pub(super) fn get(&self, ticket: Ticket) -> Option<&Waiter> {
+        let spot = self.spots.get(&ticket)?;
+        self.lanes.get(&spot.lane)?.get(&spot.place)
+    }
+
     pub(super) fn tickets(&self) -> Vec<Ticket> {
         self.in_order().map(|(ticket, _)| ticket).collect()
     }

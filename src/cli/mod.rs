@@ -3,6 +3,8 @@
 //! Data goes to standard output, everything else to standard error. Exit codes follow sysexits.
 
 mod check;
+mod explain;
+mod explained;
 mod run;
 mod simulate;
 mod terminal;
@@ -30,6 +32,8 @@ enum Command {
     Run(run::RunArguments),
     /// Check a configuration and say what is wrong with it.
     Check(check::CheckArguments),
+    /// Tell what happened to one of the last requests, and why it waited.
+    Explain(explain::ExplainArguments),
     /// Start the built-in simulated provider alone.
     Simulate(simulate::SimulateArguments),
 }
@@ -41,6 +45,7 @@ pub fn main() -> ExitCode {
         None => run::run(arguments.run),
         Some(Command::Run(arguments)) => run::run(arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Simulate(arguments)) => simulate::run(&arguments),
     }
 }

@@ -57,6 +57,7 @@ pub fn diff(old: &Settings, new: &Settings) -> Changes {
         ("queue", (was.queue, was.keepalive) != (is.queue, is.keepalive)),
         ("retry", was.retry != is.retry),
         ("estimate", was.output_guess != is.output_guess),
+        ("exchanges kept", was.exchanges_kept != is.exchanges_kept),
     ];
     say.extend(named_changes(others).into_iter().map(|part| format!("{part} changed")));
     changes

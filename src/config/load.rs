@@ -12,6 +12,8 @@ use super::resolve::{Fetch, resolve};
 use super::secret_source::fetch;
 use super::settings::Settings;
 use crate::exchange::Provider;
+use crate::secret::Secret;
+use crate::server::ListenAddress;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -88,6 +90,21 @@ pub fn read(given: Option<&Path>, env: &Env) -> Result<Loaded, ConfigError> {
     let settings = load(&text, &place.path.to_string_lossy(), env).map_err(ConfigError::Mistakes)?;
     let notes = settings.exchange.providers.iter().filter_map(keyless).collect();
     Ok(Loaded { settings: with_log_filter(settings, env), place: Some(place), notes })
+}
+
+/// Where a gateway with this configuration listens, for whoever wants to ask it something. Fetches no key, and is not
+/// stopped by mistakes that say nothing of addresses.
+///
+/// # Errors
+/// If a named file is missing or cannot be read.
+pub fn listen_addresses(given: Option<&Path>, env: &Env) -> Result<Vec<ListenAddress>, ConfigError> {
+    let Some(place) = config_place(given, env) else { return Ok(Settings::usual(env).server.listen) };
+    let text = read_text(&place.path)?;
+    let (table, _) = DeTable::parse_recoverable(&text);
+    let mut reader = Reader { env, mistakes: Vec::new() };
+    let raw: Raw = reader.section(table.get_ref(), "");
+    let (settings, _) = resolve(raw, reader.mistakes, env, &|_| Ok(Secret::new(String::new())));
+    Ok(settings.server.listen)
 }
 
 /// `$RUST_LOG` wins over the file, as in other programs: it is set to look at one run.

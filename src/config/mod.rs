@@ -29,7 +29,7 @@ pub use crate::server::ListenAddress;
 pub use diff::{Changes, diff};
 pub use discover::{Answer, Candidate, Found, answering, discover, from_environment, local_candidates};
 pub use env::Env;
-pub use load::{ConfigError, Loaded, load, read};
+pub use load::{ConfigError, Loaded, listen_addresses, load, read};
 pub use mistake::{Mistake, Mistakes};
 pub use paths::{Chosen, ConfigPlace, config_place, state_directory, usual_config_places};
 pub use resolve::loopback_address;

@@ -107,7 +107,7 @@ section! {
 
 section! {
     /// `[log]`.
-    RawLog { level: String, format: String, }
+    RawLog { level: String, format: String, exchanges_kept: u64, }
 }
 
 section! {

@@ -64,6 +64,8 @@ pub(super) fn resolve(
     let providers = resolver.providers(section(raw.provider), breaker, &server);
     let names = providers.names;
     let mut raw_queue = section(raw.queue);
+    let mut raw_log = section(raw.log);
+    let exchanges_kept = raw_log.exchanges_kept.take();
     let exchange = ExchangeSettings {
         routes: resolver.routes(section(raw.route), &names),
         default_provider: resolver.default_provider(default_provider, &names),
@@ -72,9 +74,10 @@ pub(super) fn resolve(
         queue: resolver.queue(raw_queue),
         retry: resolver.retry(section(raw.retry)),
         output_guess: resolver.estimate(section(raw.estimate)),
+        exchanges_kept: resolver.exchanges_kept(exchanges_kept),
     };
     let store = resolver.store(section(raw.store));
-    let log = resolver.log(section(raw.log));
+    let log = resolver.log(raw_log);
     (Settings { server, exchange, store, log }, resolver.mistakes)
 }
 
@@ -170,6 +173,12 @@ impl Resolver<'_> {
     fn estimate(&mut self, raw: RawEstimate) -> u32 {
         let usual = ExchangeSettings::default().output_guess;
         as_u32(self.number(raw.output_guess, "estimate.output_guess", usual.into(), 1..=10_000_000))
+    }
+
+    /// Written under `[log]`, because it is what an operator reads.
+    fn exchanges_kept(&mut self, written: Option<Spanned<u64>>) -> usize {
+        let usual = ExchangeSettings::default().exchanges_kept as u64;
+        as_usize(self.number(written, "log.exchanges_kept", usual, 0..=1_000_000))
     }
 
     /// The breaker as written, with `usual` for what is not.

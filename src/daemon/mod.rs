@@ -3,6 +3,7 @@
 //! The only place that knows all parts. Invariant: everything that can be wrong is found before the daemon
 //! calls itself ready, and everything that was started is waited for before it ends.
 
+mod ask;
 mod checkpoint;
 mod descriptors;
 mod reload;
@@ -14,6 +15,7 @@ mod systemd;
 
 pub use crate::observe::start_logging;
 pub use crate::server::BoundAddress;
+pub use ask::{NoAnswer, Running};
 pub use descriptors::raise_descriptor_limit;
 pub use run::{Ended, Source, run};
 pub use simulate::{Simulation, simulate};

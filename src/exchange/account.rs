@@ -3,11 +3,12 @@
 //! Invariant: closed exactly once; the first ending counts.
 
 use super::Gateway;
+use super::story::Telling;
 use super::turnstile::Reservation;
 use crate::admission::{Cost, Counting};
 use crate::dialect::Dialect;
 use crate::ids::{RequestId, TargetId};
-use crate::observe::seconds;
+use crate::observe::{StatusStep, StatusTokens, seconds};
 use crate::units::{Moment, Tokens};
 use crate::wire::Usage;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ impl Ending {
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) gateway: Arc<Gateway>,
+    pub(super) telling: Telling,
     pub(super) id: RequestId,
     pub(super) dialect: Dialect,
     /// Whether the answer comes as events, which is not always what was asked for.
@@ -61,6 +63,8 @@ pub(super) struct Account {
     /// What was held when the request was sent. The reservation may hold more by now, for output that came beyond
     /// it, and that was never charged ahead.
     pub(super) held: Cost,
+    /// The truth, once the account is closed.
+    pub(super) used: Option<Cost>,
     /// Taken when the account is closed.
     pub(super) reservation: Option<Reservation>,
 }
@@ -71,6 +75,7 @@ impl Account {
         if self.first_byte.is_none() {
             let now = self.gateway.clock.now();
             self.first_byte = Some(now);
+            self.telling.tell(StatusStep::FirstByte);
             let labels = [("provider", self.target.provider.to_string())];
             let wait = seconds(now.since(self.sent));
             self.gateway.metrics.time_to_first_token.get_or_create(&labels).observe(wait);
@@ -93,7 +98,15 @@ impl Account {
         let truth = self.truth(ending, usage);
         let cached = usage.unwrap_or_default().cached_input;
         reservation.settle(self.counting.settled(held, truth, cached));
+        self.used = Some(truth);
         self.measure(ending, usage, truth);
+        let counted_by = if usage.is_some() { "provider" } else { "tidegate" };
+        self.telling.tell(StatusStep::Settled {
+            used: StatusTokens { input: truth.input.0, output: truth.output.0 },
+            cached: cached.0,
+            counted_by: counted_by.into(),
+            ending: ending.name().into(),
+        });
         match ending {
             Ending::Complete => self.gateway.health.completed(&self.target),
             Ending::BrokeOff => self.gateway.health.broke_off(&self.target),
@@ -117,7 +130,7 @@ impl Account {
             tokens_reserved = held.total().0,
             tokens_in = truth.input.0,
             tokens_out = truth.output.0,
-            counted_by = if usage.is_some() { "provider" } else { "tidegate" },
+            counted_by,
             "exchange"
         );
     }

@@ -1,5 +1,6 @@
 //! What goes back to a client: a head, and a body that is whole, relayed, passed on or kept alive until it begins.
 
+use super::headers::at_end;
 use super::kept::Kept;
 use super::relay::Relay;
 use crate::upstream::{Failure, ReplyBody};
@@ -8,7 +9,7 @@ use futures_util::Stream;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// An answer.
 pub type Answer = Response<AnswerBody>;
@@ -50,7 +51,10 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let bytes = match self.get_mut() {
             AnswerBody::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            AnswerBody::Relayed(relay) => Pin::new(relay.as_mut()).poll_next(context),
+            AnswerBody::Relayed(relay) => match ready!(Pin::new(relay.as_mut()).poll_next(context)) {
+                None => return Poll::Ready(relay.take_end().map(|used| Ok(Frame::trailers(at_end(used))))),
+                some => Poll::Ready(some),
+            },
             AnswerBody::Passed(body) => Pin::new(body).poll_next(context),
             AnswerBody::Kept(kept) => return kept.poll_frame(context),
         };

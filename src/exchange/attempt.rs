@@ -6,12 +6,13 @@
 use super::appraise::beside;
 use super::beginning::{Begun, Failed, Listener, failed};
 use super::live::Live;
+use super::trace::Trace;
 use super::turnstile::Reservation;
 use super::ways::{Interpreted, Rendered, Way, way};
 use super::{Gateway, Request};
 use crate::dialect::Dialect;
 use crate::ids::{ProviderId, TargetId};
-use crate::observe::status_class;
+use crate::observe::{StatusStep, status_class};
 use crate::routing::Outcome;
 use crate::tokens::INLINE_BYTES_MAX;
 use crate::upstream::{
@@ -34,6 +35,8 @@ pub(super) struct Sendable<'a> {
     pub(super) request: &'a Request,
     pub(super) call: &'a Call,
     pub(super) interpreted: &'a Arc<Interpreted>,
+    /// Where it is written down that it was sent.
+    pub(super) trace: &'a Trace,
 }
 
 /// How a try ended.
@@ -74,6 +77,7 @@ pub(super) async fn attempt(
     // From here on the provider may be working: whoever goes away now has used what is held.
     reservation.note(reservation.held());
     let sent = gateway.clock.now();
+    sendable.trace.telling.tell(StatusStep::Sent { attempt: sendable.trace.attempts });
     let ended = match upstream.send(request).await {
         Ok(reply) => listener.judged(gateway, reply, sent).await,
         Err(failure) => Err(failed(&failure)),

@@ -83,12 +83,12 @@ pub enum Fault {
 }
 
 /// What an answer to a fault is made of.
-struct Words {
+pub(super) struct Words {
     status: StatusCode,
     kind: &'static str,
     code: Option<&'static str>,
     param: Option<&'static str>,
-    message: String,
+    pub(super) message: String,
     wait: Option<Duration>,
     /// Whether the same request can ever succeed.
     hopeless: bool,
@@ -172,7 +172,7 @@ impl Fault {
         answer
     }
 
-    fn words(&self, now: Moment) -> Words {
+    pub(super) fn words(&self, now: Moment) -> Words {
         let plain = Words::plain;
         let invalid = "invalid_request_error";
         match self {

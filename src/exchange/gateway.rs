@@ -5,17 +5,20 @@
 
 use super::health::Health;
 use super::live::{Live, Unusable};
+use super::relay::GATHERED_MAX;
+use super::story::{Chronicle, Telling};
 use super::{ExchangeSettings, LiveSettings, Turnstile};
 use crate::admission::{Desk, SavedDesk};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
-use crate::observe::{Metrics, status_class};
+use crate::observe::{Metrics, StatusStep, status_class};
 use crate::routing::SavedBreakers;
 use crate::tokens::{Estimator, EstimatorSettings};
 use crate::units::{Tokens, WallTime};
 use crate::upstream::Hop;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// The parts that serve exchanges.
 #[derive(Debug)]
@@ -25,6 +28,9 @@ pub struct Gateway {
     pub(super) turnstile: Arc<Turnstile>,
     pub(super) health: Health,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) chronicle: Chronicle,
+    /// For answers that are held back until they are whole.
+    pub(super) gathering: Arc<Semaphore>,
     /// Tells our own requests from others', so that a provider that leads back here is noticed.
     pub(super) hop: Hop,
 }
@@ -50,6 +56,8 @@ impl Gateway {
         Ok(Gateway {
             turnstile: Arc::new(Turnstile::new(clock, desk)),
             health: Health::new(clock, live.breakers()),
+            chronicle: Chronicle::new(live.settings.exchanges_kept),
+            gathering: Arc::new(Semaphore::new(GATHERED_MAX)),
             hop: Hop::new(&uuid::Uuid::now_v7().simple().to_string()).expect("a UUID is plain text"),
             live: LiveSettings::from_pointee(live),
             clock,
@@ -65,6 +73,7 @@ impl Gateway {
         let live = Live::new(settings, Some(&self.live.load()))?;
         self.turnstile.retune(live.settings.queue, live.limits());
         self.health.set_policies(live.breakers());
+        self.chronicle.keep(live.settings.exchanges_kept);
         self.live.store(Arc::new(live));
         Ok(())
     }
@@ -72,6 +81,11 @@ impl Gateway {
     /// The door to the desk.
     pub fn turnstile(&self) -> &Arc<Turnstile> {
         &self.turnstile
+    }
+
+    /// The stories of the last exchanges.
+    pub fn chronicle(&self) -> &Chronicle {
+        &self.chronicle
     }
 
     /// The metrics that the exchanges count into.
@@ -116,14 +130,15 @@ impl Gateway {
     }
 
     /// Counts an exchange whose client goes away before its answer has begun.
-    pub(super) fn watch_client(&self) -> ClientWatch<'_> {
-        ClientWatch { metrics: &self.metrics, answered: false }
+    pub(super) fn watch_client(&self, telling: Telling) -> ClientWatch<'_> {
+        ClientWatch { metrics: &self.metrics, telling, answered: false }
     }
 }
 
 /// Notices, by its drop, that the client has gone.
 pub(super) struct ClientWatch<'a> {
     metrics: &'a Metrics,
+    telling: Telling,
     answered: bool,
 }
 
@@ -137,6 +152,7 @@ impl Drop for ClientWatch<'_> {
     fn drop(&mut self) {
         if !self.answered {
             self.metrics.cancelled.get_or_create(&[("stage", "waiting".to_owned())]).inc();
+            self.telling.tell(StatusStep::Left);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The headers of answers: the provider's own, and what tidegate tells of the exchange.
 
-use super::beginning::{Begun, BegunKind, GivenBack};
+use super::beginning::{Begun, BegunKind, GivenBack, is_kind};
 use super::fault::{OBEYED_MAX, SHOULD_RETRY};
 use super::ways::Skipped;
-use super::{Answer, AnswerBody, Trace};
+use super::{Answer, AnswerBody, Gateway, Trace};
 use crate::admission::Cost;
 use crate::routing::{Outcome, Window};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use crate::units::Tokens;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRAILER};
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-tidegate-provider");
 const TARGET: HeaderName = HeaderName::from_static("x-tidegate-target");
@@ -14,6 +15,8 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-tidegate-attempts");
 const QUEUED: HeaderName = HeaderName::from_static("x-tidegate-queued-ms");
 const ESTIMATED: HeaderName = HeaderName::from_static("x-tidegate-estimated-tokens");
 const RESERVED: HeaderName = HeaderName::from_static("x-tidegate-reserved-tokens");
+const QUEUED_FOR: HeaderName = HeaderName::from_static("x-tidegate-queued-for");
+const USED: HeaderName = HeaderName::from_static("x-tidegate-used-tokens");
 const TRANSLATED: HeaderName = HeaderName::from_static("x-tidegate-translated");
 const DROPPED: HeaderName = HeaderName::from_static("x-tidegate-dropped");
 const SKIPPED: HeaderName = HeaderName::from_static("x-tidegate-skipped");
@@ -69,6 +72,9 @@ pub(super) fn tell(headers: &mut HeaderMap, trace: &Trace) {
     }
     headers.insert(ATTEMPTS, trace.attempts.into());
     headers.insert(QUEUED, u64::try_from(trace.waited.as_millis()).unwrap_or(u64::MAX).into());
+    if let Some((_, reason)) = &trace.queued_for {
+        insert(headers, QUEUED_FOR, &reason.to_string());
+    }
     let tokens = |cost: Option<Cost>| cost.map(|cost| HeaderValue::from(cost.total().0));
     if let Some((from, to)) = trace.translated {
         insert(headers, TRANSLATED, &format!("{from} -> {to}"));
@@ -85,6 +91,31 @@ pub(super) fn tell(headers: &mut HeaderMap, trace: &Trace) {
     if let Some(reserved) = tokens(trace.reserved) {
         headers.insert(RESERVED, reserved);
     }
+}
+
+/// Tells what the answer took: in its head where that is known by then, which it is for a short one in one piece; at
+/// the end of a stream where the client says that it reads what stands there.
+pub(super) async fn tell_used(gateway: &Gateway, asked: &HeaderMap, answer: &mut Answer) {
+    let is_read = is_kind(answer.headers(), "application/json");
+    let AnswerBody::Relayed(relay) = answer.body_mut() else { return };
+    if is_read {
+        relay.gather(gateway.clock, &gateway.gathering).await;
+    }
+    if let Some(used) = relay.used() {
+        answer.headers_mut().insert(USED, used.0.into());
+    } else if reads_trailers(asked) && relay.tell_at_end() {
+        answer.headers_mut().insert(TRAILER, HeaderValue::from_name(USED));
+    }
+}
+
+/// What stands at the end of a stream.
+pub(super) fn at_end(used: Tokens) -> HeaderMap {
+    HeaderMap::from_iter([(USED, used.0.into())])
+}
+
+fn reads_trailers(asked: &HeaderMap) -> bool {
+    let values = asked.get_all(TE).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("trailers"))
 }
 
 /// Each target with its reason, as in `a/m (audio input), b/m (n = 3)`.

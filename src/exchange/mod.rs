@@ -24,6 +24,8 @@ mod passthrough;
 mod relay;
 mod router;
 mod settings;
+mod story;
+mod trace;
 mod turnstile;
 mod view;
 mod ways;
@@ -36,6 +38,7 @@ pub use live::Unusable;
 pub use passthrough::PassRequest;
 pub use relay::Relay;
 pub use settings::{ExchangeSettings, KeepAlive, Provider, Route};
+pub use story::{Chronicle, Telling};
 pub use turnstile::{Reservation, Turnstile};
 pub use ways::Skipped;
 
@@ -43,10 +46,10 @@ pub use ways::Skipped;
 pub use crate::upstream::{Hop, RequestBody};
 pub use crate::wire::{Asked, ErrorBody, Surface, percent_decoded, recognise};
 
-use crate::admission::{Ask, Cost, Counting};
-use crate::dialect::Dialect;
-use crate::ids::{RequestId, TargetId};
-use crate::routing::{Next, Outcome, Window};
+use crate::admission::{Ask, Counting, Reason};
+use crate::ids::RequestId;
+use crate::observe::StatusStep;
+use crate::routing::{Next, Outcome};
 use crate::units::Moment;
 use crate::wire::{Call, Framing};
 use account::Account;
@@ -59,7 +62,7 @@ use kept::Wish;
 use live::Live;
 use router::Course;
 use std::sync::Arc;
-use std::time::Duration;
+use trace::{Trace, shown};
 
 /// A request in a dialect that is understood, with its whole body.
 #[derive(Clone, Debug)]
@@ -78,19 +81,6 @@ pub struct Request {
     pub arrived: Moment,
 }
 
-/// The longest that a provider is left in peace for a limit that is not over a day, whatever it says: a wrong
-/// number would otherwise shut all its models for a day.
-const SAID_WAIT_MAX: Duration = Duration::from_secs(3_600);
-/// How long a provider is left in peace after a 429 that does not say when to come back.
-const UNSAID_WAIT: Duration = Duration::from_secs(1);
-/// The same for a limit over a day.
-const UNSAID_DAY_WAIT: Duration = Duration::from_secs(10 * 60);
-/// How long at least after the second 429 of one exchange, whatever was said; each further one doubles it.
-/// A provider that keeps saying "at once" would otherwise be asked as fast as the network allows.
-const REPEATED_WAIT: Duration = Duration::from_millis(250);
-/// Doublings after which that wait grows no more.
-const REPEATED_DOUBLINGS_MAX: u32 = 5;
-
 impl Gateway {
     /// Serves a request: always with an answer, be it a refusal. Dropping the future ends all that is done
     /// for it and settles what was used.
@@ -100,13 +90,22 @@ impl Gateway {
 
     /// The same, however long it takes. What the call turns out to ask is noted in `wish`.
     async fn answer(self: Arc<Self>, request: Request, wish: Arc<Wish>) -> Answer {
-        let mut waiting = self.watch_client();
-        let mut trace = Trace { wish, ..Trace::default() };
-        let answer = match self.exchange(&request, &mut trace).await {
+        let asked = &request.asked;
+        let telling = self.chronicle.begin(
+            self.clock,
+            &request.id,
+            request.arrived,
+            asked.dialect.name(),
+            asked.stream,
+        );
+        let mut waiting = self.watch_client(telling.clone());
+        let mut trace = Trace::new(telling, wish);
+        let mut answer = match self.exchange(&request, &mut trace).await {
             Ok(answer) => answer,
             Err(fault) => self.refuse(&request, &fault, &trace),
         };
         waiting.answered();
+        headers::tell_used(&self, &request.headers, &mut answer).await;
         answer
     }
 
@@ -114,14 +113,13 @@ impl Gateway {
     async fn exchange(self: &Arc<Self>, request: &Request, trace: &mut Trace) -> Result<Answer, Fault> {
         let live = self.live.load_full();
         let Appraised { call, found, skipped, cost, interpreted } = self.appraise(&live, request).await?;
-        trace.estimated = Some(cost);
-        trace.wish.note(&call);
+        trace.read(&call, cost, &found.targets);
         self.skip(skipped, trace);
         if found.targets.is_empty() {
             return Err(Fault::Unfit(trace.skipped.clone()));
         }
         let priority = router::priority(&live, &found, &request.headers)?;
-        let sendable = Sendable { request, call: &call, interpreted: &interpreted };
+        trace.telling.head(|story| story.priority = Some(priority.name().into()));
         let entered = self.clock.now();
         let deadline = deadline::of(&live.settings, request, call.stream, entered)?;
         let mut course = Course::new(&live, found, cost, priority, entered, deadline);
@@ -131,6 +129,7 @@ impl Gateway {
             course.turn = Some(reservation.turn());
             let asked_before = trace.target.clone();
             self.granted(&course, &reservation, trace);
+            let sendable = Sendable { request, call: &call, interpreted: &interpreted, trace };
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {
                     self.told(call.dialect, &begun, trace);
@@ -140,11 +139,11 @@ impl Gateway {
                     return Ok(answer_with(*begun, account, hide_usage, request.asked.framing, trace));
                 }
                 Attempted::FellSick => {
-                    trace.was_not_asked(asked_before);
+                    trace.was_not_asked(asked_before, "its breaker has opened");
                     reservation.give_back();
                 }
                 Attempted::Unfit(why) => {
-                    trace.was_not_asked(asked_before);
+                    trace.was_not_asked(asked_before, "it cannot be told what is asked");
                     let target = reservation.target().clone();
                     self.skip(vec![Skipped { target, why }], trace);
                     let failed = Failed::unsent(Outcome::Unfit);
@@ -167,14 +166,19 @@ impl Gateway {
         }
     }
 
-    /// Waits for room; how long is told, be it in vain.
+    /// Waits for room; how long and for what is told, be it in vain.
     async fn wait_for_room(&self, ask: Ask, trace: &mut Trace) -> Result<Reservation, Fault> {
         let asked = self.clock.now();
-        let entered = self.turnstile.enter(ask).await;
-        trace.waited += match &entered {
-            Ok(reservation) => reservation.waited(),
-            Err(_) => self.clock.now().since(asked),
+        let before = self.waiting_before(ask.priority);
+        let telling = trace.telling.clone();
+        let waits =
+            |reason: &Reason| telling.tell(StatusStep::Waiting { reason: shown(reason, asked), before });
+        let entered = self.turnstile.enter(ask, waits).await;
+        let (wait, reason) = match &entered {
+            Ok(reservation) => (reservation.waited(), reservation.reason()),
+            Err(refusal) => (self.clock.now().since(asked), refusal.reason.as_ref()),
         };
+        trace.waited(wait, reason.map(|reason| shown(reason, asked)));
         entered.map_err(Fault::Refused)
     }
 
@@ -190,9 +194,12 @@ impl Gateway {
     ) -> Result<Option<Answer>, Fault> {
         let now = self.clock.now();
         let target = reservation.target().clone();
+        let mut pause = None;
         match (failed.outcome, failed.spent) {
             (Outcome::RateLimited { retry_after, window }, _) => {
-                reservation.penalise(now + trace.wait_after_refusal(retry_after, window));
+                let peace = trace.wait_after_refusal(retry_after, window);
+                pause = Some(peace);
+                reservation.penalise(now + peace);
             }
             (_, Spent::Nothing) => reservation.give_back(),
             (_, Spent::Request) if failed.status.is_some_and(|status| status.is_client_error()) => {
@@ -206,6 +213,7 @@ impl Gateway {
             (_, Spent::Unknown) => drop(reservation),
         }
         let next = course.plan.on(&target, &failed.outcome, now, fastrand::f64());
+        trace.judged(&failed, next, pause, now);
         let is_unfit = failed.outcome == Outcome::Unfit;
         if !is_unfit {
             trace.last_failure = Some((failed.outcome, target));
@@ -234,44 +242,6 @@ impl Gateway {
         }
     }
 
-    /// Notes what an answer that has begun says of the way that it took.
-    fn told(&self, client: Dialect, begun: &Begun, trace: &mut Trace) {
-        trace.dropped = begun.losses.show();
-        trace.translated = begun.translated_from.map(|spoken| (client, spoken));
-        if let Some((from, to)) = trace.translated {
-            let labels = [("from", from.name().to_owned()), ("to", to.name().to_owned())];
-            self.metrics.translated.get_or_create(&labels).inc();
-        }
-    }
-
-    /// Notes targets that cannot be told what is asked.
-    fn skip(&self, skipped: Vec<Skipped>, trace: &mut Trace) {
-        for Skipped { target, .. } in &skipped {
-            let labels = [("provider", target.provider.to_string())];
-            self.metrics.targets_skipped.get_or_create(&labels).inc();
-        }
-        trace.skipped.extend(skipped);
-    }
-
-    /// Notes a grant: what the client and the operator will be told of it.
-    fn granted(&self, course: &Course, reservation: &Reservation, trace: &mut Trace) {
-        let target = reservation.target();
-        let labels =
-            [("provider", target.provider.to_string()), ("priority", course.priority.name().to_owned())];
-        let waited = reservation.waited().as_secs_f64();
-        self.metrics.queue_wait.get_or_create(&labels).observe(waited);
-        if let Some((outcome, before)) = &trace.last_failure {
-            self.metrics.retries.get_or_create(&[("reason", outcome.name().to_owned())]).inc();
-            if before.provider != target.provider {
-                let labels = [("from", before.provider.to_string()), ("to", target.provider.to_string())];
-                self.metrics.failovers.get_or_create(&labels).inc();
-            }
-        }
-        trace.attempts += 1;
-        trace.target = Some(target.clone());
-        trace.reserved = Some(reservation.held());
-    }
-
     fn open_account(
         self: &Arc<Self>,
         request: &Request,
@@ -282,6 +252,7 @@ impl Gateway {
     ) -> Account {
         Account {
             gateway: Arc::clone(self),
+            telling: trace.telling.clone(),
             id: request.id.clone(),
             dialect: request.asked.dialect,
             stream: matches!(begun.kind, BegunKind::Events { .. }),
@@ -295,85 +266,10 @@ impl Gateway {
             status: begun.status.as_u16(),
             first_byte: None,
             counted: Default::default(),
+            used: None,
             held: reservation.held(),
             reservation: Some(reservation),
         }
-    }
-
-    /// Counts and logs an exchange that ends with the provider's own refusal.
-    fn gave_back(&self, request: &Request, answer: &Answer, trace: &Trace) {
-        let status = answer.status().as_u16();
-        let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
-        self.count_answer(request.asked.dialect, provider, status);
-        tracing::info!(
-            request_id = %request.id,
-            dialect = request.asked.dialect.name(),
-            provider,
-            status,
-            reason = trace.last_failure.as_ref().map(|(outcome, _)| outcome.name()),
-            attempts = trace.attempts,
-            "exchange refused by the provider"
-        );
-    }
-
-    /// Turns a fault into an answer, counted and logged.
-    fn refuse(&self, request: &Request, fault: &Fault, trace: &Trace) -> Answer {
-        let mut answer = fault.answer_to(request, trace.wish.is_stream(), self.clock.now());
-        headers::tell(answer.headers_mut(), trace);
-        let status = answer.status().as_u16();
-        self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
-        let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
-        self.count_answer(request.asked.dialect, provider, status);
-        tracing::info!(
-            request_id = %request.id,
-            dialect = request.asked.dialect.name(),
-            status,
-            reason = fault.name(),
-            attempts = trace.attempts,
-            "exchange refused"
-        );
-        answer
-    }
-}
-
-/// What has happened so far, for headers and the log.
-#[derive(Debug, Default)]
-struct Trace {
-    estimated: Option<Cost>,
-    reserved: Option<Cost>,
-    attempts: u32,
-    target: Option<TargetId>,
-    /// For room, over all attempts; the time at providers is none of it.
-    waited: Duration,
-    last_failure: Option<(Outcome, TargetId)>,
-    /// How many 429s there were.
-    refusals: u32,
-    wish: Arc<Wish>,
-    /// Targets that could not be told what is asked.
-    skipped: Vec<Skipped>,
-    /// The client's dialect and the target's, where they differ.
-    translated: Option<(Dialect, Dialect)>,
-    /// What the translation could not carry.
-    dropped: Option<String>,
-}
-
-impl Trace {
-    /// What was granted was not sent: nobody was asked since `before`.
-    fn was_not_asked(&mut self, before: Option<TargetId>) {
-        self.attempts -= 1;
-        self.target = before;
-    }
-
-    /// How long to leave a provider in peace after one more 429.
-    fn wait_after_refusal(&mut self, said: Option<Duration>, window: Window) -> Duration {
-        let unsaid = if window == Window::Day { UNSAID_DAY_WAIT } else { UNSAID_WAIT };
-        let repeated = self
-            .refusals
-            .checked_sub(1)
-            .map_or(Duration::ZERO, |again| REPEATED_WAIT * (1 << again.min(REPEATED_DOUBLINGS_MAX)));
-        self.refusals += 1;
-        let longest = if window == Window::Day { Duration::MAX } else { SAID_WAIT_MAX };
-        said.unwrap_or(unsaid).max(repeated).min(longest)
     }
 }
 

@@ -7,21 +7,37 @@
 use super::account::{Account, Ending};
 use super::beginning::{Begun, BegunKind, EVENT_MAX, see};
 use super::interpreter::Interpreter;
+use crate::admission::Cost;
+use crate::clock::Clock;
 use crate::dialect::Dialect;
+use crate::units::Tokens;
 use crate::upstream::{Failure, ReplyBody};
 use crate::wire::{ErrorBody, EventDecoder, Frame, Framing, Seen, Tally, UsageScan, strip_null_usage};
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 const BROKEN: &str = "The provider's answer broke off before its end. What came before is incomplete.";
 
 const TOO_LONG: &str =
     "A part of the provider's answer is too long to be translated. What came before is incomplete.";
+
+/// The longest answer in one piece that is held back until it is whole, so that its head can tell what it took. A
+/// client can use no half of it; a longer one is passed on as it comes, for the sake of memory.
+const GATHERED_BYTES_MAX: usize = 256 * 1024;
+
+/// The most answers that are held back at a time: 64 MiB in all. Others are passed on as they come.
+pub(super) const GATHERED_MAX: usize = 256;
+
+/// How long an answer is held back. A provider that sends blanks to keep the connection alive must be heard.
+const GATHERED_FOR: Duration = Duration::from_secs(1);
 
 /// An answer on its way.
 #[derive(Debug)]
@@ -31,6 +47,19 @@ pub struct Relay {
     account: Account,
     ready: VecDeque<Bytes>,
     over: bool,
+    /// What is told behind what is ready, once that has gone out.
+    failure: Option<(Failure, Sent)>,
+    /// Held while the answer is held back, and until it has gone out.
+    gathered: Option<OwnedSemaphorePermit>,
+    /// Whether the end of the body tells what it took.
+    tells_at_end: bool,
+}
+
+/// Whether there was time to send what stands before a failure.
+#[derive(Clone, Copy, Debug)]
+enum Sent {
+    Not,
+    Tried,
 }
 
 #[derive(Debug)]
@@ -98,9 +127,64 @@ impl Relay {
             }
         };
         let over = matches!(shape, Shape::Whole);
-        let mut relay = Relay { body: begun.body, shape, account, ready, over };
+        let mut relay = Relay {
+            body: begun.body,
+            shape,
+            account,
+            ready,
+            over,
+            failure: None,
+            gathered: None,
+            tells_at_end: false,
+        };
         relay.drain_decoder();
         relay
+    }
+
+    /// What it took, once that is known.
+    pub(super) fn used(&self) -> Option<Tokens> {
+        self.account.used.map(Cost::total)
+    }
+
+    /// Tells at the end of a stream what it took. `false` if this is no stream.
+    pub(super) fn tell_at_end(&mut self) -> bool {
+        self.tells_at_end = matches!(self.shape, Shape::Events(_));
+        self.tells_at_end
+    }
+
+    /// What is told at the end, once.
+    pub(super) fn take_end(&mut self) -> Option<Tokens> {
+        std::mem::take(&mut self.tells_at_end).then(|| self.used()).flatten()
+    }
+
+    /// Holds a short answer in one piece back until it is whole. Nothing of it is lost if it does not become so.
+    pub(super) async fn gather(&mut self, clock: Clock, room: &Arc<Semaphore>) {
+        let Shape::Plain { expected, .. } = &self.shape else { return };
+        let is_short = expected.is_none_or(|bytes| bytes <= GATHERED_BYTES_MAX as u64);
+        if !is_short || self.account.used.is_some() {
+            return;
+        }
+        let Ok(permit) = Arc::clone(room).try_acquire_owned() else { return };
+        self.gathered = Some(permit);
+        let until = clock.now() + GATHERED_FOR;
+        let mut bytes = 0;
+        while !self.over && self.account.used.is_none() && bytes <= GATHERED_BYTES_MAX {
+            let came = tokio::select! {
+                biased;
+                came = self.body.next() => came,
+                () = clock.sleep_until(until) => return,
+            };
+            match came {
+                Some(Ok(chunk)) => {
+                    bytes += chunk.len();
+                    self.arrive(chunk);
+                }
+                Some(Err(failure)) => {
+                    self.failure = self.end(Some(failure)).map(|failure| (failure, Sent::Not));
+                }
+                None => drop(self.end(None)),
+            }
+        }
     }
 
     /// Takes what has arrived.
@@ -251,6 +335,17 @@ impl Stream for Relay {
         loop {
             if let Some(bytes) = relay.ready.pop_front() {
                 return Poll::Ready(Some(Ok(bytes)));
+            }
+            relay.gathered = None;
+            match relay.failure.take() {
+                Some((failure, Sent::Not)) => {
+                    // A server that hears of it together with the head sends not even that.
+                    relay.failure = Some((failure, Sent::Tried));
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Some((failure, Sent::Tried)) => return Poll::Ready(Some(Err(failure))),
+                None => {}
             }
             if relay.over {
                 return Poll::Ready(None);

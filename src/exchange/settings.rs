@@ -73,6 +73,8 @@ pub struct ExchangeSettings {
     pub retry: RetryPolicy,
     /// Output tokens reserved for a call that names no cap.
     pub output_guess: u32,
+    /// How many of the last exchanges can be told of; 0 tells of none.
+    pub exchanges_kept: usize,
 }
 
 impl Default for ExchangeSettings {
@@ -85,6 +87,7 @@ impl Default for ExchangeSettings {
             keepalive: KeepAlive::default(),
             retry: RetryPolicy::default(),
             output_guess: 1_024,
+            exchanges_kept: 10_000,
         }
     }
 }

@@ -51,17 +51,24 @@ impl Turnstile {
         Turnstile { clock, counter: Mutex::new(counter), rescheduled: Notify::new() }
     }
 
-    /// Waits for room. Dropping the future gives the place up.
+    /// Waits for room. Dropping the future gives the place up. Who has to wait is told what for.
     ///
     /// # Errors
     /// Why there is no room, and when there will be.
-    pub async fn enter(self: &Arc<Self>, ask: Ask) -> Result<Reservation, Refusal> {
+    pub async fn enter(
+        self: &Arc<Self>,
+        ask: Ask,
+        waits: impl FnOnce(&Reason),
+    ) -> Result<Reservation, Refusal> {
         let (sender, answer) = oneshot::channel();
-        let (ticket, asked) = self.with_desk(|counter, now| {
+        let (ticket, asked, reason) = self.with_desk(|counter, now| {
             let ticket = counter.desk.enter(ask, now);
             counter.waiting.insert(ticket, sender);
-            (ticket, now)
+            (ticket, now, counter.desk.reason(ticket).cloned())
         });
+        if let Some(reason) = reason {
+            waits(&reason);
+        }
         let mut place = Place { turnstile: self, ticket, given_up: true };
         let (answer, decided) =
             answer.await.expect("a sender is kept until its ticket is granted or refused");
@@ -297,10 +304,10 @@ mod tests {
         let turnstile = turnstile(one_token_a_second());
         let tasks = Tasks::new();
         tasks.spawn("turnstile", Arc::clone(&turnstile).run(tasks.stopping()));
-        let first = turnstile.enter(ask(&turnstile, 10)).await.expect("the bucket is full");
+        let first = turnstile.enter(ask(&turnstile, 10), |_| ()).await.expect("the bucket is full");
         first.settle(input(10));
         let began = turnstile.clock.now();
-        let second = turnstile.enter(ask(&turnstile, 5)).await.expect("it may wait for two minutes");
+        let second = turnstile.enter(ask(&turnstile, 5), |_| ()).await.expect("it may wait for two minutes");
         assert_eq!(turnstile.clock.now().since(began).as_secs(), 5);
         assert_eq!(second.waited().as_secs(), 5);
     }
@@ -308,9 +315,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_dropped_reservation_gives_back_what_was_not_used() {
         let turnstile = turnstile(one_token_a_second());
-        drop(turnstile.enter(ask(&turnstile, 10)).await);
+        drop(turnstile.enter(ask(&turnstile, 10), |_| ()).await);
         assert_eq!(available(&turnstile), 10);
-        let mut reservation = turnstile.enter(ask(&turnstile, 10)).await.expect("it was given back");
+        let mut reservation = turnstile.enter(ask(&turnstile, 10), |_| ()).await.expect("it was given back");
         reservation.note(input(4));
         drop(reservation);
         assert_eq!(available(&turnstile), 6);
@@ -319,9 +326,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_stops_waiting_frees_the_place() {
         let turnstile = turnstile(one_token_a_second());
-        let held = turnstile.enter(ask(&turnstile, 10)).await.expect("the bucket is full");
+        let held = turnstile.enter(ask(&turnstile, 10), |_| ()).await.expect("the bucket is full");
         {
-            let mut waiting = Box::pin(turnstile.enter(ask(&turnstile, 10)));
+            let mut waiting = Box::pin(turnstile.enter(ask(&turnstile, 10), |_| ()));
             assert!(futures_util::poll!(waiting.as_mut()).is_pending());
             assert_eq!(turnstile.depths()[1], (Priority::Normal, 1));
         }
@@ -333,8 +340,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn room_that_was_granted_to_somebody_who_left_is_given_back() {
         let turnstile = turnstile(one_token_a_second());
-        let held = turnstile.enter(ask(&turnstile, 10)).await.expect("the bucket is full");
-        let mut waiting = Box::pin(turnstile.enter(ask(&turnstile, 10)));
+        let held = turnstile.enter(ask(&turnstile, 10), |_| ()).await.expect("the bucket is full");
+        let mut waiting = Box::pin(turnstile.enter(ask(&turnstile, 10), |_| ()));
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         drop(held);
         assert_eq!(available(&turnstile), 0, "it was granted to the one who waits");
@@ -348,9 +355,9 @@ mod tests {
         let turnstile = turnstile(Limits::default());
         let tasks = Tasks::new();
         tasks.spawn("turnstile", Arc::clone(&turnstile).run(tasks.stopping()));
-        let first = turnstile.enter(ask(&turnstile, 10)).await.expect("nothing is limited");
+        let first = turnstile.enter(ask(&turnstile, 10), |_| ()).await.expect("nothing is limited");
         first.penalise(turnstile.clock.now() + Duration::from_secs(7));
-        let second = turnstile.enter(ask(&turnstile, 10)).await.expect("it may wait for two minutes");
+        let second = turnstile.enter(ask(&turnstile, 10), |_| ()).await.expect("it may wait for two minutes");
         assert_eq!(second.waited().as_secs(), 7);
     }
 }

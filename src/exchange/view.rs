@@ -55,6 +55,7 @@ impl Gateway {
             let gauge = metrics.queue_depth.get_or_create(&[("priority", class.to_owned())]);
             gauge.set(as_f64(depth as u64));
         }
+        metrics.exchanges_kept.set(i64::try_from(self.chronicle.kept().0).unwrap_or(i64::MAX));
         metrics.bucket_available_tokens.clear();
         metrics.bucket_available_requests.clear();
         metrics.reservations_open.clear();

@@ -93,6 +93,8 @@ pub struct Metrics {
     pub accepts_delayed: Counter,
     /// Request bodies, in bytes.
     pub bodies_held: Gauge,
+    /// Exchanges that can be told of. Set when the page is read.
+    pub exchanges_kept: Gauge,
     /// Clients that took nothing of their answers any more and were cut off.
     pub clients_stalled: Counter,
     /// 1 or 0.
@@ -143,6 +145,7 @@ impl Metrics {
             connections_open: Gauge::default(),
             accepts_delayed: Counter::default(),
             bodies_held: Gauge::default(),
+            exchanges_kept: Gauge::default(),
             clients_stalled: Counter::default(),
             config_last_reload_successful: Gauge::default(),
             config_last_reload_timestamp: Gauge::default(),
@@ -250,6 +253,11 @@ impl Metrics {
             "tidegate_bodies_held_bytes",
             "Request bodies that are being read, or whose exchanges have no answer yet",
             self.bodies_held.clone(),
+        );
+        r.register(
+            "tidegate_exchanges_kept",
+            "Exchanges whose stories are kept",
+            self.exchanges_kept.clone(),
         );
         r.register(
             "tidegate_clients_stalled",

@@ -4,6 +4,7 @@ mod logging;
 mod metrics;
 mod settings;
 mod status;
+mod story;
 mod vitals;
 
 pub use logging::start as start_logging;
@@ -11,5 +12,8 @@ pub use metrics::{Labels, Metrics, seconds, status_class};
 pub use settings::{LogFormat, LogSettings};
 pub use status::{
     BreakerStatus, Health, LastError, LevelStatus, Phase, PoolStatus, ProviderStatus, Status, StoreStatus,
+};
+pub use story::{
+    StatusEvent, StatusExchange, StatusNext, StatusReason, StatusStep, StatusStory, StatusTokens, StatusWord,
 };
 pub use vitals::Vitals;

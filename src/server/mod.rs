@@ -2,6 +2,7 @@
 //!
 //! Guards, reads the request, and hands it to the exchange. Refuses to know budgets, breakers and providers.
 
+mod admin;
 mod bodies;
 mod client;
 mod connections;
@@ -45,6 +46,8 @@ fn routes(app: App) -> axum::Router {
         .route("/livez", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::page))
+        .route(admin::EXCHANGES, get(admin::exchanges))
+        .route("/admin/exchanges/{id}", get(admin::exchange))
         .fallback(any(proxy::proxy).with_state((app.clone(), bodies)))
         .layer(axum::middleware::from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)

@@ -1,7 +1,7 @@
 //! No key, of the gateway's or of a client's, in anything that leaves: answers, health, metrics, log.
 
 use crate::raw::{provider_at, soon};
-use crate::world::{PROVIDER_KEY, Plan, World, chat_body};
+use crate::world::{PROVIDER_KEY, Plan, World, chat_body, header};
 use http::StatusCode;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -67,9 +67,17 @@ async fn look_everywhere(world: &World) {
         let answer = soon(request.send()).await.expect("the gateway answers");
         check("a head", &format!("{:?}", answer.headers()));
         // A body that breaks off shows nothing that it has not shown before.
+        let id = header(&answer, "x-tidegate-request-id");
         check("a body", &soon(answer.text()).await.unwrap_or_default());
+        let story = world.get(&format!("/admin/exchanges/{id}")).await.text().await.expect("it is text");
+        check("a story", &story);
+        assert!(!story.contains(PROMPT), "a prompt is in a story: {story}");
     }
-    for path in ["/health", "/metrics"] {
+    assert_ne!(
+        world.get("/admin/exchanges").await.text().await.expect("it is text").matches("attempts").count(),
+        0
+    );
+    for path in ["/health", "/metrics", "/admin/exchanges"] {
         check(path, &world.get(path).await.text().await.expect("it is text"));
     }
     check("the daemon", &format!("{:?} {:?}", world.daemon, world.daemon.settings()));

@@ -8,6 +8,7 @@
 //! - `bodies`: bodies that are too many together.
 //! - `hostile_http`: what is no proper HTTP, and what must not travel from one connection to another.
 //! - `guard`: who may talk to the gateway at all, and requests that come round in circles.
+//! - `explain`: the story of each exchange.
 //! - `canary`: no key in anything that leaves.
 //! - `passthrough`: paths that are passed on unread.
 //! - `health`: what the gateway tells of itself, and its drain.
@@ -43,6 +44,7 @@ mod broken_streams;
 mod canary;
 mod crossing;
 mod dialects;
+mod explain;
 mod failover;
 mod guard;
 mod health;

@@ -65,9 +65,13 @@ async fn what_comes_with_the_program_is_well_formed() {
 #[tokio::test]
 async fn help_and_version_are_told_on_their_own() {
     let house = House::new().await;
-    for arguments in
-        [["--help"].as_slice(), &["run", "--help"], &["check", "--help"], &["simulate", "--help"]]
-    {
+    for arguments in [
+        ["--help"].as_slice(),
+        &["run", "--help"],
+        &["check", "--help"],
+        &["explain", "--help"],
+        &["simulate", "--help"],
+    ] {
         let end = run(&house, arguments).await;
         assert_eq!(end.code, Some(0), "{}", end.said);
         assert!(end.said.contains("Usage: tidegate"), "{}", end.said);

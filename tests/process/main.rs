@@ -3,11 +3,13 @@
 //! - `child`: starting it, reading what it says, sending it signals.
 //! - `life`: drains, reloads, crashes.
 //! - `exits`: why it does not start.
+//! - `explain`: why a request waited.
 //! - `systemd`: readiness, watchdog, inherited sockets.
 //! - `secrets`: where a key never appears.
 
 mod child;
 mod exits;
+mod explain;
 mod life;
 mod secrets;
 mod systemd;

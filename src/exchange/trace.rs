@@ -1,0 +1,258 @@
+//! What has happened so far in one exchange, for headers, the log, metrics and its story.
+//!
+//! Written in one place, so that all of them tell the same. Decides nothing but how long a provider that refuses
+//! is left in peace.
+
+use super::beginning::{Begun, Failed};
+use super::kept::Wish;
+use super::router::Course;
+use super::story::{Telling, clipped, clipped_model};
+use super::ways::Skipped;
+use super::{Answer, Fault, Gateway, Request, Reservation, headers};
+use crate::admission::{Cost, Lack, Priority, Reason};
+use crate::dialect::Dialect;
+use crate::ids::TargetId;
+use crate::observe::{StatusNext, StatusReason, StatusStep, StatusTokens};
+use crate::routing::{Next, Outcome, Window};
+use crate::units::Moment;
+use crate::wire::Call;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest that a provider is left in peace for a limit that is not over a day, whatever it says: a wrong
+/// number would otherwise shut all its models for a day.
+const SAID_WAIT_MAX: Duration = Duration::from_secs(3_600);
+/// How long a provider is left in peace after a 429 that does not say when to come back.
+const UNSAID_WAIT: Duration = Duration::from_secs(1);
+/// The same for a limit over a day.
+const UNSAID_DAY_WAIT: Duration = Duration::from_secs(10 * 60);
+/// How long at least after the second 429 of one exchange, whatever was said; each further one doubles it.
+/// A provider that keeps saying "at once" would otherwise be asked as fast as the network allows.
+const REPEATED_WAIT: Duration = Duration::from_millis(250);
+/// Doublings after which that wait grows no more.
+const REPEATED_DOUBLINGS_MAX: u32 = 5;
+
+/// What has happened so far, for headers and the log.
+#[derive(Debug)]
+pub(super) struct Trace {
+    pub(super) telling: Telling,
+    pub(super) estimated: Option<Cost>,
+    pub(super) reserved: Option<Cost>,
+    pub(super) attempts: u32,
+    pub(super) target: Option<TargetId>,
+    /// For room, over all attempts; the time at providers is none of it.
+    pub(super) waited: Duration,
+    /// The longest of its waits, and what it was for.
+    pub(super) queued_for: Option<(Duration, StatusReason)>,
+    pub(super) last_failure: Option<(Outcome, TargetId)>,
+    /// How many 429s there were.
+    pub(super) refusals: u32,
+    pub(super) wish: Arc<Wish>,
+    /// Targets that could not be told what is asked.
+    pub(super) skipped: Vec<Skipped>,
+    /// The client's dialect and the target's, where they differ.
+    pub(super) translated: Option<(Dialect, Dialect)>,
+    /// What the translation could not carry.
+    pub(super) dropped: Option<String>,
+}
+
+impl Trace {
+    pub(super) fn new(telling: Telling, wish: Arc<Wish>) -> Trace {
+        Trace {
+            telling,
+            estimated: None,
+            reserved: None,
+            attempts: 0,
+            target: None,
+            waited: Duration::ZERO,
+            queued_for: None,
+            last_failure: None,
+            refusals: 0,
+            wish,
+            skipped: Vec::new(),
+            translated: None,
+            dropped: None,
+        }
+    }
+
+    /// What is known once the call is read.
+    pub(super) fn read(&mut self, call: &Call, cost: Cost, targets: &[TargetId]) {
+        self.estimated = Some(cost);
+        self.wish.note(call);
+        self.telling.head(|story| {
+            story.model = Some(clipped_model(&call.model));
+            story.stream = call.stream;
+            story.estimated = Some(StatusTokens { input: cost.input.0, output: cost.output.0 });
+            story.targets = targets.to_vec();
+        });
+    }
+
+    /// How long one wait for room took, and what it was for.
+    pub(super) fn waited(&mut self, wait: Duration, reason: Option<StatusReason>) {
+        self.waited += wait;
+        if let Some(reason) = reason
+            && self.queued_for.as_ref().is_none_or(|(longest, _)| wait >= *longest)
+        {
+            self.queued_for = Some((wait, reason));
+        }
+    }
+
+    /// How an attempt failed, and what follows.
+    pub(super) fn judged(&self, failed: &Failed, next: Next, pause: Option<Duration>, now: Moment) {
+        let told_wait = match failed.outcome {
+            // What was granted was not sent, and the story says so already.
+            Outcome::Unfit => return,
+            Outcome::RateLimited { retry_after, .. }
+            | Outcome::Overloaded { retry_after }
+            | Outcome::ServerError { retry_after }
+            | Outcome::Conflict { retry_after } => retry_after,
+            _ => None,
+        };
+        let next = match (next, pause) {
+            (Next::WaitForRoom, Some(pause)) => StatusNext::PausedMs(millis(pause)),
+            (Next::RetryAt(moment), _) => StatusNext::RetryInMs(millis(moment.since(now))),
+            (Next::WaitForRoom | Next::MoveOn, _) => StatusNext::MoveOn,
+            (Next::Exhausted, _) => StatusNext::Exhausted,
+            (Next::Done | Next::GiveBack, _) => StatusNext::GiveBack,
+        };
+        self.telling.tell(StatusStep::Judged {
+            status: failed.status.map(|status| status.as_u16()),
+            outcome: failed.outcome.name().into(),
+            told_wait_ms: told_wait.map(millis),
+            next,
+        });
+    }
+
+    /// What was granted was not sent: nobody was asked since `before`.
+    pub(super) fn was_not_asked(&mut self, before: Option<TargetId>, why: &str) {
+        self.telling.tell(StatusStep::NotSent { why: clipped(why) });
+        self.attempts -= 1;
+        self.target = before;
+    }
+
+    /// How long to leave a provider in peace after one more 429.
+    pub(super) fn wait_after_refusal(&mut self, said: Option<Duration>, window: Window) -> Duration {
+        let unsaid = if window == Window::Day { UNSAID_DAY_WAIT } else { UNSAID_WAIT };
+        let repeated = self
+            .refusals
+            .checked_sub(1)
+            .map_or(Duration::ZERO, |again| REPEATED_WAIT * (1 << again.min(REPEATED_DOUBLINGS_MAX)));
+        self.refusals += 1;
+        let longest = if window == Window::Day { Duration::MAX } else { SAID_WAIT_MAX };
+        said.unwrap_or(unsaid).max(repeated).min(longest)
+    }
+}
+
+impl Gateway {
+    /// Notes what an answer that has begun says of the way that it took.
+    pub(super) fn told(&self, client: Dialect, begun: &Begun, trace: &mut Trace) {
+        trace.telling.tell(StatusStep::Begun { status: begun.status.as_u16() });
+        trace.dropped = begun.losses.show();
+        trace.translated = begun.translated_from.map(|spoken| (client, spoken));
+        if let Some((from, to)) = trace.translated {
+            let labels = [("from", from.name().to_owned()), ("to", to.name().to_owned())];
+            self.metrics.translated.get_or_create(&labels).inc();
+            trace.telling.tell(StatusStep::Translated {
+                from: from.name().into(),
+                to: to.name().into(),
+                dropped: trace.dropped.as_deref().map(clipped),
+            });
+        }
+    }
+
+    /// Notes targets that cannot be told what is asked.
+    pub(super) fn skip(&self, skipped: Vec<Skipped>, trace: &mut Trace) {
+        for Skipped { target, why } in &skipped {
+            let labels = [("provider", target.provider.to_string())];
+            self.metrics.targets_skipped.get_or_create(&labels).inc();
+            trace.telling.tell(StatusStep::Skipped { target: target.clone(), why: clipped(why) });
+        }
+        trace.skipped.extend(skipped);
+    }
+
+    /// How many wait in this class or a higher one.
+    pub(super) fn waiting_before(&self, priority: Priority) -> u32 {
+        let ahead = self.turnstile.depths().into_iter().filter(|(class, _)| *class <= priority);
+        u32::try_from(ahead.map(|(_, depth)| depth).sum::<usize>()).unwrap_or(u32::MAX)
+    }
+
+    /// Notes a grant: what the client and the operator will be told of it.
+    pub(super) fn granted(&self, course: &Course, reservation: &Reservation, trace: &mut Trace) {
+        let target = reservation.target();
+        let labels =
+            [("provider", target.provider.to_string()), ("priority", course.priority.name().to_owned())];
+        let waited = reservation.waited();
+        self.metrics.queue_wait.get_or_create(&labels).observe(waited.as_secs_f64());
+        trace.telling.tell(StatusStep::Granted {
+            target: target.clone(),
+            held: reservation.held().total().0,
+            waited_us: u64::try_from(waited.as_micros()).unwrap_or(u64::MAX),
+        });
+        if let Some((outcome, before)) = &trace.last_failure {
+            self.metrics.retries.get_or_create(&[("reason", outcome.name().to_owned())]).inc();
+            if before.provider != target.provider {
+                let labels = [("from", before.provider.to_string()), ("to", target.provider.to_string())];
+                self.metrics.failovers.get_or_create(&labels).inc();
+            }
+        }
+        trace.attempts += 1;
+        trace.target = Some(target.clone());
+        trace.reserved = Some(reservation.held());
+    }
+
+    /// Counts and logs an exchange that ends with the provider's own refusal.
+    pub(super) fn gave_back(&self, request: &Request, answer: &Answer, trace: &Trace) {
+        let status = answer.status().as_u16();
+        let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
+        self.count_answer(request.asked.dialect, provider, status);
+        trace.telling.tell(StatusStep::GivenBack { status });
+        tracing::info!(
+            request_id = %request.id,
+            dialect = request.asked.dialect.name(),
+            provider,
+            status,
+            reason = trace.last_failure.as_ref().map(|(outcome, _)| outcome.name()),
+            attempts = trace.attempts,
+            "exchange refused by the provider"
+        );
+    }
+
+    /// Turns a fault into an answer, counted and logged.
+    pub(super) fn refuse(&self, request: &Request, fault: &Fault, trace: &Trace) -> Answer {
+        let mut answer = fault.answer_to(request, trace.wish.is_stream(), self.clock.now());
+        headers::tell(answer.headers_mut(), trace);
+        let status = answer.status().as_u16();
+        self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
+        let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
+        self.count_answer(request.asked.dialect, provider, status);
+        let (reason, detail) = (fault.name().into(), clipped(&fault.words(self.clock.now()).message));
+        trace.telling.tell(StatusStep::Refused { reason, status, detail });
+        tracing::info!(
+            request_id = %request.id,
+            dialect = request.asked.dialect.name(),
+            status,
+            reason = fault.name(),
+            attempts = trace.attempts,
+            "exchange refused"
+        );
+        answer
+    }
+}
+
+/// What is waited for, since `since`, as it is told.
+pub(super) fn shown(reason: &Reason, since: Moment) -> StatusReason {
+    let budget = reason.budget.clone();
+    match reason.lack {
+        Lack::Limit(dimension) => StatusReason::Limit { budget, limit: dimension.name().into() },
+        Lack::Places => StatusReason::Concurrent { budget },
+        Lack::Pause => {
+            let ms = reason.until.map_or(0, |until| millis(until.since(since)));
+            StatusReason::Paused { budget, ms }
+        }
+        Lack::Turn => StatusReason::Queue,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
