@@ -11,6 +11,8 @@ mod desk;
 mod heard;
 mod limits;
 mod queue;
+mod readings;
+mod said;
 mod saved;
 
 pub use budget::{Cost, Dimension, TooLarge};
@@ -18,4 +20,6 @@ pub use desk::{BudgetView, Desk, Effect, Grant, Refusal, Why};
 pub use heard::{Meaning, Reading, Shortage};
 pub use limits::{Counting, Limits, OutputCounts, Priority, QueueSettings};
 pub use queue::{Ask, Choice, Ticket};
+pub use readings::{allows_nothing, readings};
+pub use said::Said;
 pub use saved::{SavedBudget, SavedDesk};

@@ -31,7 +31,9 @@ pub fn retry_after(headers: &HeaderMap, body_text: &str, wall_now: WallTime) -> 
 
 /// `retry-after`: seconds, with a fraction or a unit, or a date.
 fn plain(value: &str, now: WallTime) -> Option<Duration> {
-    seconds(value, 1.0).or_else(|| parse_duration(value)).or_else(|| parse_http_date(value).map(|at| at.since(now)))
+    seconds(value, 1.0)
+        .or_else(|| parse_duration(value))
+        .or_else(|| parse_http_date(value).map(|at| at.since(now)))
 }
 
 /// The wait until the empty buckets of this account are full again. A bucket with something left did not
