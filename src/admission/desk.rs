@@ -10,6 +10,7 @@
 
 use super::budget::{Ahead, Budget, Cost, Dimension, Room, Taken, TooLarge};
 use super::choose::{Decision, Pass};
+use super::heard::Reading;
 use super::limits::{Limits, Priority, QueueSettings};
 use super::queue::{Ask, Queue, Ticket};
 use super::saved::SavedDesk;
@@ -171,6 +172,9 @@ impl Desk {
         }
         self.check();
     }
+
+    /// An answer to this ticket's call has told of limits. Called before the ticket is settled.
+    pub fn hear(&mut self, _ticket: Ticket, _readings: &[Reading], _now: Moment) {}
 
     /// The provider has refused for want of room: what is held is given back, and nobody is sent there
     /// before `until`.

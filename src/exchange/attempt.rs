@@ -9,6 +9,7 @@ use super::live::Live;
 use super::turnstile::Reservation;
 use super::ways::{Interpreted, Rendered, Way, way};
 use super::{Gateway, Request};
+use crate::admission::readings;
 use crate::dialect::Dialect;
 use crate::ids::{ProviderId, TargetId};
 use crate::observe::status_class;
@@ -75,7 +76,15 @@ pub(super) async fn attempt(
     reservation.note(reservation.held());
     let sent = gateway.clock.now();
     let ended = match upstream.send(request).await {
-        Ok(reply) => listener.judged(gateway, reply, sent).await,
+        Ok(reply) => {
+            let daily = live.counting(&target.provider).requests_are_daily;
+            let heard = readings(&reply.headers, gateway.clock.wall(), daily);
+            if reply.status.is_success() {
+                // What a refusal tells is heard together with what becomes of the reservation.
+                reservation.hear(&heard);
+            }
+            listener.judged(gateway, reply, heard, sent).await
+        }
         Err(failure) => Err(failed(&failure)),
     };
     match ended {

@@ -21,6 +21,7 @@ mod passthrough;
 mod relay;
 mod router;
 mod settings;
+mod shortage;
 mod turnstile;
 mod view;
 mod ways;
@@ -42,7 +43,7 @@ pub use crate::wire::{Asked, ErrorBody, Surface, percent_decoded, recognise};
 use crate::admission::{Ask, Cost, Counting};
 use crate::dialect::Dialect;
 use crate::ids::{RequestId, TargetId};
-use crate::routing::{Next, Outcome, Window};
+use crate::routing::{Next, Outcome};
 use crate::units::Moment;
 use crate::wire::{Call, Framing};
 use account::Account;
@@ -53,6 +54,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use live::Live;
 use router::Course;
+use shortage::Refusals;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,19 +74,6 @@ pub struct Request {
     /// When its last byte had come.
     pub arrived: Moment,
 }
-
-/// The longest that a provider is left in peace for a limit that is not over a day, whatever it says: a wrong
-/// number would otherwise shut all its models for a day.
-const SAID_WAIT_MAX: Duration = Duration::from_secs(3_600);
-/// How long a provider is left in peace after a 429 that does not say when to come back.
-const UNSAID_WAIT: Duration = Duration::from_secs(1);
-/// The same for a limit over a day.
-const UNSAID_DAY_WAIT: Duration = Duration::from_secs(10 * 60);
-/// How long at least after the second 429 of one exchange, whatever was said; each further one doubles it.
-/// A provider that keeps saying "at once" would otherwise be asked as fast as the network allows.
-const REPEATED_WAIT: Duration = Duration::from_millis(250);
-/// Doublings after which that wait grows no more.
-const REPEATED_DOUBLINGS_MAX: u32 = 5;
 
 impl Gateway {
     /// Serves a request: always with an answer, be it a refusal. Dropping the future ends all that is done
@@ -177,9 +166,11 @@ impl Gateway {
     ) -> Result<Option<Answer>, Fault> {
         let now = self.clock.now();
         let target = reservation.target().clone();
+        reservation.hear(&failed.readings);
         match (failed.outcome, failed.spent) {
             (Outcome::RateLimited { retry_after, window }, _) => {
-                reservation.penalise(now + trace.wait_after_refusal(retry_after, window));
+                let shortage = trace.refusals.shortage(&target, window, retry_after, failed.said, now);
+                reservation.penalise(&shortage);
             }
             (_, Spent::Nothing) => reservation.give_back(),
             (_, Spent::Request) if failed.status.is_some_and(|status| status.is_client_error()) => {
@@ -333,8 +324,7 @@ struct Trace {
     /// For room, over all attempts; the time at providers is none of it.
     waited: Duration,
     last_failure: Option<(Outcome, TargetId)>,
-    /// How many 429s there were.
-    refusals: u32,
+    refusals: Refusals,
     /// Whether the call asks for a stream.
     stream: bool,
     /// Targets that could not be told what is asked.
@@ -350,18 +340,6 @@ impl Trace {
     fn was_not_asked(&mut self, before: Option<TargetId>) {
         self.attempts -= 1;
         self.target = before;
-    }
-
-    /// How long to leave a provider in peace after one more 429.
-    fn wait_after_refusal(&mut self, said: Option<Duration>, window: Window) -> Duration {
-        let unsaid = if window == Window::Day { UNSAID_DAY_WAIT } else { UNSAID_WAIT };
-        let repeated = self
-            .refusals
-            .checked_sub(1)
-            .map_or(Duration::ZERO, |again| REPEATED_WAIT * (1 << again.min(REPEATED_DOUBLINGS_MAX)));
-        self.refusals += 1;
-        let longest = if window == Window::Day { Duration::MAX } else { SAID_WAIT_MAX };
-        said.unwrap_or(unsaid).max(repeated).min(longest)
     }
 }
 

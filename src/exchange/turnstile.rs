@@ -5,9 +5,9 @@
 //! owner or by its drop, so that a cancelled client, a panic or a dead upstream cannot leak budget.
 
 use crate::admission::{
-    Ask, BudgetView, Cost, Desk, Effect, Grant, Limits, Priority, QueueSettings, Refusal,
+    Ask, BudgetView, Cost, Desk, Effect, Grant, Limits, Priority, QueueSettings, Reading, Refusal,
 };
-use crate::admission::{SavedDesk, Ticket};
+use crate::admission::{SavedDesk, Shortage, Ticket};
 use crate::clock::Clock;
 use crate::ids::{ProviderId, TargetId};
 use crate::units::{Moment, Tokens};
@@ -216,9 +216,17 @@ impl Reservation {
         self.used = None;
     }
 
-    /// The provider had no room after all: gives everything back, and sends nobody there before `until`.
-    pub fn penalise(mut self, until: Moment) {
+    /// The provider has told of its limits, with the answer to the call that holds this.
+    pub fn hear(&self, readings: &[Reading]) {
+        if !readings.is_empty() {
+            self.turnstile.with_desk(|counter, now| counter.desk.hear(self.grant.ticket, readings, now));
+        }
+    }
+
+    /// The provider had no room after all: gives everything back, and sends nobody there while it is short.
+    pub fn penalise(mut self, shortage: &Shortage) {
         self.settled = true;
+        let until = shortage.until;
         self.turnstile.with_desk(|counter, now| counter.desk.penalise(self.grant.ticket, until, now));
     }
 }
@@ -237,7 +245,7 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::Choice;
+    use crate::admission::{Choice, Meaning};
     use crate::ids::ModelName;
     use crate::tasks::Tasks;
     use std::num::NonZeroU32;
@@ -332,7 +340,8 @@ mod tests {
         let tasks = Tasks::new();
         tasks.spawn("turnstile", Arc::clone(&turnstile).run(tasks.stopping()));
         let first = turnstile.enter(ask(&turnstile, 10)).await.expect("nothing is limited");
-        first.penalise(turnstile.clock.now() + Duration::from_secs(7));
+        let until = turnstile.clock.now() + Duration::from_secs(7);
+        first.penalise(&Shortage { meaning: Meaning::Minute, until, dimension: None, limit: None });
         let second = turnstile.enter(ask(&turnstile, 10)).await.expect("it may wait for two minutes");
         assert_eq!(second.waited().as_secs(), 7);
     }

@@ -32,7 +32,7 @@ pub use array::ArrayDecoder;
 pub use call::{BadCall, Call, Content, Image, Spans};
 pub use framing::{EventDecoder, Framing};
 pub use patch::{Changes, patch};
-pub use provider_error::ProviderError;
+pub use provider_error::{ProviderError, Quota};
 pub use read::read;
 pub use recognise::{Asked, Surface, count_path, percent_decoded, recognise};
 pub use refusal::{ErrorBody, THREAD_UNSUPPORTED};
