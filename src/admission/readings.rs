@@ -290,3 +290,7 @@ pub(super) fn number(text: &str) -> Option<i64> {
 #[cfg(test)]
 #[path = "readings_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "readings_property_tests.rs"]
+mod property_tests;
