@@ -34,6 +34,7 @@ pub(super) enum Span {
 }
 
 /// The three headers of one limit.
+#[derive(Clone, Copy)]
 struct Family {
     unit: Unit,
     /// `None` where the name does not tell.

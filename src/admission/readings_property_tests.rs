@@ -17,6 +17,16 @@ fn of_bucket(limit: u64, used: u64, window: Span, round_up: bool) -> HeaderMap {
     ])
 }
 
+#[test]
+fn a_wait_of_a_millisecond_may_be_rounded_from_any_window() {
+    for (span, dimension) in [(Span::Minute, RequestsPerMinute), (Span::Day, RequestsPerDay)] {
+        for limit in [50_000_000, 100_000_000, 1_000_000_000] {
+            let read = readings(&of_bucket(limit, 1, span, true), NOW, span == Span::Day);
+            assert_eq!(read[0].dimension, dimension, "{limit}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn the_window_of_a_bucket_is_recognised_at_every_level(

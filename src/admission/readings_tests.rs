@@ -1,7 +1,6 @@
 //! The headers of every vendor as they were captured, and values that are no numbers.
 
 use super::*;
-use Dimension::*;
 use http::{HeaderName, HeaderValue};
 
 /// 2025-08-21T12:40:00Z.
@@ -77,6 +76,17 @@ fn openai() {
             ("x-ratelimit-reset-project-tokens", "2s"),
         ],
         &["tokens_per_minute 500/30000 in 59700ms"],
+    );
+    check(
+        &[
+            ("x-ratelimit-limit-tokens", "100000"),
+            ("x-ratelimit-remaining-tokens", "99000"),
+            ("x-ratelimit-reset-tokens", "600ms"),
+            ("x-ratelimit-limit-project-tokens", "30000"),
+            ("x-ratelimit-remaining-project-tokens", "15000"),
+            ("x-ratelimit-reset-project-tokens", "30s"),
+        ],
+        &["tokens_per_minute 15000/30000 in 30000ms"],
     );
     // The example of OpenAI's own document, whose reset cannot be that bucket's.
     check(

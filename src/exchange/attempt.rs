@@ -43,7 +43,7 @@ pub(super) enum Attempted {
     /// The answer has begun.
     Begun(Box<Begun>),
     /// It failed before the client could see anything.
-    Failed(Failed),
+    Failed(Box<Failed>),
     /// The target fell sick between planning and sending; nothing was sent.
     FellSick,
     /// The target's dialect has no words for what is asked; nothing was sent.
@@ -65,7 +65,7 @@ pub(super) async fn attempt(
 ) -> Attempted {
     let target = reservation.target().clone();
     let Some(upstream) = live.upstream(&target.provider).map(Arc::clone) else {
-        return Attempted::Failed(Failed::unsent(Outcome::Unreachable));
+        return Attempted::Failed(Box::new(Failed::unsent(Outcome::Unreachable)));
     };
     let Outgoing { request, listener } = match outgoing(gateway, live, sendable, &target).await {
         Ok(outgoing) => outgoing,
@@ -108,7 +108,7 @@ pub(super) async fn attempt(
                 "attempt failed"
             );
             trial.failed(&failed.outcome, answered);
-            Attempted::Failed(failed)
+            Attempted::Failed(Box::new(failed))
         }
     }
 }

@@ -133,7 +133,7 @@ impl Gateway {
                 }
                 Attempted::Failed(failed) => {
                     let counting = live.counting(&reservation.target().provider);
-                    let after = self.after_failure(&mut course, failed, reservation, counting, trace);
+                    let after = self.after_failure(&mut course, *failed, reservation, counting, trace);
                     if let Some(answer) = after.await? {
                         self.gave_back(request, &answer, trace);
                         return Ok(answer);

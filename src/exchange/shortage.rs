@@ -5,11 +5,11 @@
 //! same target sends the exchange away for no less.
 
 use super::beginning::{Failed, Spent};
-use crate::admission::{Meaning, Reading, Said, Shortage, allows_nothing};
+use crate::admission::{Dimension, Meaning, Reading, Said, Shortage, allows_nothing};
 use crate::ids::TargetId;
 use crate::routing::{ErrorFacts, Outcome, Window, judge};
 use crate::units::Moment;
-use crate::wire::ProviderError;
+use crate::wire::{ProviderError, Quota};
 use http::{HeaderMap, StatusCode};
 use std::time::Duration;
 
@@ -47,9 +47,9 @@ pub(super) fn judged(
         kind: error.kind.as_deref(),
         code: error.code.as_deref(),
         // The words name the limit that was met; that another is used up as well is then beside the point.
-        daily: daily && said.dimension.is_none_or(|dimension| dimension.is_daily()),
+        daily: daily && said.dimension.is_none_or(Dimension::is_daily),
         above_limit: said.is_above_limit(),
-        no_allowance: allows_nothing(headers) || error.quotas.iter().any(|quota| quota.allows_nothing()),
+        no_allowance: allows_nothing(headers) || error.quotas.iter().any(Quota::allows_nothing),
     };
     let outcome = judge(status, &facts, wait);
     if outcome == Outcome::TooLarge
@@ -134,7 +134,6 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::Dimension;
     use http::{HeaderName, HeaderValue};
 
     fn target(provider: &str) -> TargetId {

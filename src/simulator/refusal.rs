@@ -30,7 +30,7 @@ pub(super) struct Refusal {
     pub(super) headers: Box<HeaderMap>,
     pub(super) html: bool,
     /// The whole body, in place of one made of the facts above.
-    pub(super) body: Option<serde_json::Value>,
+    pub(super) body: Option<Box<serde_json::Value>>,
 }
 
 impl Refusal {

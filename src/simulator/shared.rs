@@ -156,7 +156,7 @@ impl Shared {
         let html = faults.html_errors;
         if let Some(next) = &mut faults.fail_next {
             let failure = (next.times > 0).then(|| Refusal {
-                body: next.body.clone(),
+                body: next.body.clone().map(Box::new),
                 ..Refusal::failure(next.status, next.headers.clone(), html)
             });
             next.times = next.times.saturating_sub(1);
