@@ -1,6 +1,10 @@
-//! Quantities with their unit in the type: tokens, moments, wall time, and the text form of durations.
+//! Quantities with their unit in the type: tokens, moments, wall time, and the text forms of durations and instants.
 //!
 //! Refuses to know where time comes from: only `clock` reads clocks.
+
+mod instant;
+
+pub use instant::{parse_http_date, parse_reset, parse_rfc3339};
 
 use std::fmt;
 use std::iter::Sum;

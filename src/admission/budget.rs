@@ -77,7 +77,7 @@ impl Dimension {
     }
 
     /// Whether the limit is over a day, not over a minute.
-    const fn is_daily(self) -> bool {
+    pub const fn is_daily(self) -> bool {
         matches!(self, Dimension::RequestsPerDay | Dimension::TokensPerDay)
     }
 

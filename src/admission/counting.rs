@@ -112,7 +112,7 @@ mod tests {
             (estimate, truth) in any::<((u64, u64), (u64, u64))>(),
             (guess, cached) in any::<(u64, u64)>(),
         ) {
-            let counting = Counting { output, cached_input, gives_back };
+            let counting = Counting { output, cached_input, gives_back, ..Counting::USUAL };
             let (estimate, truth) = (cost(estimate.0, estimate.1), cost(truth.0, truth.1));
             let held = counting.reserved(estimate, Tokens(guess));
             let settled = counting.settled(held, truth, Tokens(cached));

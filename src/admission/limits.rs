@@ -28,7 +28,7 @@ pub struct Limits {
     pub concurrent: Option<NonZeroU32>,
 }
 
-/// What a provider charges against its limits, when, and what it gives back.
+/// What a provider charges against its limits, when, what it gives back, and how it tells of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counting {
     /// When output counts.
@@ -37,6 +37,8 @@ pub struct Counting {
     pub cached_input: bool,
     /// Whether what was charged at admission beyond the truth is given back once the truth is known.
     pub gives_back: bool,
+    /// Whether the requests that its headers tell of are a day's, where they do not say so themselves.
+    pub requests_are_daily: bool,
 }
 
 /// When output counts against a provider's limits.
@@ -68,8 +70,12 @@ impl OutputCounts {
 
 impl Counting {
     /// What is assumed of a provider of which nothing is known: all that may come is held, all that came counts.
-    pub const USUAL: Counting =
-        Counting { output: OutputCounts::AtAdmission, cached_input: true, gives_back: true };
+    pub const USUAL: Counting = Counting {
+        output: OutputCounts::AtAdmission,
+        cached_input: true,
+        gives_back: true,
+        requests_are_daily: false,
+    };
 }
 
 impl Default for Counting {

@@ -14,6 +14,8 @@ mod fair;
 mod heard;
 mod limits;
 mod queue;
+mod readings;
+mod said;
 mod saved;
 mod told;
 
@@ -22,5 +24,7 @@ pub use budget::{Cost, Dimension, TooLarge};
 pub use desk::Desk;
 pub use heard::{Meaning, Reading, Shortage};
 pub use limits::{Counting, Limits, OutputCounts, Priority, QueueSettings};
+pub use readings::{allows_nothing, readings};
+pub use said::Said;
 pub use saved::{SavedBudget, SavedDesk};
 pub use told::{BudgetView, Effect, Grant, Refusal, Standing, Why};

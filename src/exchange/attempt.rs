@@ -10,6 +10,7 @@ use super::trace::Trace;
 use super::turnstile::Reservation;
 use super::ways::{Interpreted, Rendered, Way, way};
 use super::{Gateway, Request};
+use crate::admission::readings;
 use crate::dialect::Dialect;
 use crate::ids::{ProviderId, TargetId};
 use crate::observe::{StatusStep, status_class};
@@ -45,7 +46,7 @@ pub(super) enum Attempted {
     /// The answer has begun.
     Begun(Box<Begun>),
     /// It failed before the client could see anything.
-    Failed(Failed),
+    Failed(Box<Failed>),
     /// The target fell sick between planning and sending; nothing was sent.
     FellSick,
     /// The target's dialect has no words for what is asked; nothing was sent.
@@ -67,7 +68,7 @@ pub(super) async fn attempt(
 ) -> Attempted {
     let target = reservation.target().clone();
     let Some(upstream) = live.upstream(&target.provider).map(Arc::clone) else {
-        return Attempted::Failed(Failed::unsent(Outcome::Unreachable));
+        return Attempted::Failed(Box::new(Failed::unsent(Outcome::Unreachable)));
     };
     let Outgoing { request, listener } = match outgoing(gateway, live, sendable, &target).await {
         Ok(outgoing) => outgoing,
@@ -79,7 +80,15 @@ pub(super) async fn attempt(
     let sent = gateway.clock.now();
     sendable.trace.telling.tell(StatusStep::Sent { attempt: sendable.trace.attempts });
     let ended = match upstream.send(request).await {
-        Ok(reply) => listener.judged(gateway, reply, sent).await,
+        Ok(reply) => {
+            let daily = live.counting(&target.provider).requests_are_daily;
+            let heard = readings(&reply.headers, gateway.clock.wall(), daily);
+            if reply.status.is_success() {
+                // What a refusal tells is heard together with what becomes of the reservation.
+                reservation.hear(&heard);
+            }
+            listener.judged(gateway, reply, heard, sent).await
+        }
         Err(failure) => Err(failed(&failure)),
     };
     match ended {
@@ -103,7 +112,7 @@ pub(super) async fn attempt(
                 "attempt failed"
             );
             trial.failed(&failed.outcome, answered);
-            Attempted::Failed(failed)
+            Attempted::Failed(Box::new(failed))
         }
     }
 }

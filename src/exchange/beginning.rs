@@ -6,8 +6,10 @@
 use super::Gateway;
 use super::appraise::beside;
 use super::interpreter::{Interpreter, retold};
+use super::shortage::judged;
+use crate::admission::{Reading, Said};
 use crate::dialect::Dialect;
-use crate::routing::{ErrorFacts, Outcome, judge, retry_after};
+use crate::routing::{Outcome, retry_after};
 use crate::tokens::INLINE_BYTES_MAX;
 use crate::units::Moment;
 use crate::upstream::{Failure, FailureKind, Reply, ReplyBody, for_client};
@@ -88,6 +90,10 @@ pub(super) struct Failed {
     pub(super) status: Option<StatusCode>,
     /// The provider's own words, to be given back if nobody else serves.
     pub(super) answer: Option<GivenBack>,
+    /// What the provider told of its limits, and not yet to the desk.
+    pub(super) readings: Vec<Reading>,
+    /// The limit that was met, as far as it was named.
+    pub(super) said: Said,
 }
 
 /// What a failed try has used of its budget.
@@ -113,11 +119,11 @@ pub(super) struct GivenBack {
 impl Failed {
     /// Nothing was sent.
     pub(super) fn unsent(outcome: Outcome) -> Failed {
-        Failed { outcome, spent: Spent::Nothing, status: None, answer: None }
+        Failed::after(outcome, Spent::Nothing)
     }
 
-    fn after(outcome: Outcome, spent: Spent) -> Failed {
-        Failed { outcome, spent, status: None, answer: None }
+    pub(super) fn after(outcome: Outcome, spent: Spent) -> Failed {
+        Failed { outcome, spent, status: None, answer: None, readings: Vec::new(), said: Said::default() }
     }
 }
 
@@ -135,9 +141,16 @@ pub(super) fn failed(failure: &Failure) -> Failed {
 
 impl Listener {
     /// Tells an answer that has begun from one that is a failure, be it by its status or by its first event.
-    pub(super) async fn judged(self, gateway: &Gateway, reply: Reply, sent: Moment) -> Result<Begun, Failed> {
+    /// `heard` is what its headers told of limits.
+    pub(super) async fn judged(
+        self,
+        gateway: &Gateway,
+        reply: Reply,
+        heard: Vec<Reading>,
+        sent: Moment,
+    ) -> Result<Begun, Failed> {
         if !reply.status.is_success() {
-            return Err(self.refused(gateway, reply).await);
+            return Err(self.refused(gateway, reply, heard).await);
         }
         // Encoded, against what was asked for, it cannot be read: then it passes through as it is.
         let readable = !is_encoded(&reply.headers);
@@ -172,7 +185,7 @@ impl Listener {
     }
 
     /// Reads an error body, bounded, and judges it.
-    async fn refused(&self, gateway: &Gateway, reply: Reply) -> Failed {
+    async fn refused(&self, gateway: &Gateway, reply: Reply, heard: Vec<Reading>) -> Failed {
         let Reply { status, headers, mut body } = reply;
         let mut bytes = Vec::new();
         while let Some(Ok(chunk)) = body.next().await {
@@ -185,13 +198,13 @@ impl Listener {
         let error = ProviderError::read(&bytes);
         let wait = retry_after(&headers, &String::from_utf8_lossy(&bytes), gateway.clock.wall());
         let wait = error.retry_delay.or(wait);
-        let outcome = judge(status, &facts(&error), wait);
+        let failed = judged(status, &headers, &error, wait, heard);
         let answer = if self.scene.is_some() {
             self.translated_refusal(status, &headers, &error, wait)
         } else {
             GivenBack { status, headers: for_client(&headers), body: bytes.into() }
         };
-        Failed { outcome, spent: Spent::Request, status: Some(status), answer: Some(answer) }
+        Failed { answer: Some(answer), ..failed }
     }
 
     /// A refusal in the words of the provider and the shape of the client's dialect.
@@ -273,13 +286,14 @@ impl Listener {
             let is = |word: &Option<String>| word.as_deref().is_some_and(|word| words.contains(&word));
             is(&error.kind) || is(&error.code)
         };
-        let status = if says(&["rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "429"]) {
-            StatusCode::TOO_MANY_REQUESTS
-        } else if says(&["overloaded_error", "server_is_overloaded", "UNAVAILABLE", "503"]) {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::INTERNAL_SERVER_ERROR
-        };
+        let status =
+            if says(&["rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "slow_down", "429"]) {
+                StatusCode::TOO_MANY_REQUESTS
+            } else if says(&["overloaded_error", "server_is_overloaded", "UNAVAILABLE", "503"]) {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::INTERNAL_SERVER_ERROR
+            };
         let wait =
             error.retry_delay.or_else(|| retry_after(&HeaderMap::new(), &error.message, Default::default()));
         let mut answer = self.translated_refusal(status, &HeaderMap::new(), &error, wait);
@@ -290,8 +304,8 @@ impl Listener {
         {
             answer.body = data.clone();
         }
-        let outcome = judge(status, &facts(&error), wait);
-        Failed { outcome, spent: Spent::Request, status: Some(status), answer: Some(answer) }
+        let failed = judged(status, &HeaderMap::new(), &error, wait, Vec::new());
+        Failed { answer: Some(answer), ..failed }
     }
 
     /// The provider's headers within one dialect; across, those that mean the same everywhere.
@@ -359,15 +373,6 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_ENCODING)
         .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-fn facts(error: &ProviderError) -> ErrorFacts<'_> {
-    ErrorFacts {
-        message: &error.message,
-        kind: error.kind.as_deref(),
-        code: error.code.as_deref(),
-        daily: error.daily,
-    }
 }
 
 /// Counts a frame.

@@ -24,6 +24,7 @@ mod passthrough;
 mod relay;
 mod router;
 mod settings;
+mod shortage;
 mod story;
 mod trace;
 mod turnstile;
@@ -156,7 +157,7 @@ impl Gateway {
                 }
                 Attempted::Failed(failed) => {
                     let counting = live.counting(&reservation.target().provider);
-                    let after = self.after_failure(&mut course, failed, reservation, counting, trace);
+                    let after = self.after_failure(&mut course, *failed, reservation, counting, trace);
                     if let Some(answer) = after.await? {
                         self.gave_back(request, &answer, trace);
                         return Ok(answer);
@@ -195,11 +196,12 @@ impl Gateway {
         let now = self.clock.now();
         let target = reservation.target().clone();
         let mut pause = None;
+        reservation.hear(&failed.readings);
         match (failed.outcome, failed.spent) {
             (Outcome::RateLimited { retry_after, window }, _) => {
-                let peace = trace.wait_after_refusal(retry_after, window);
-                pause = Some(peace);
-                reservation.penalise(now + peace);
+                let shortage = trace.refusals.shortage(&target, window, retry_after, failed.said, now);
+                pause = Some(shortage.until.since(now));
+                reservation.penalise(&shortage);
             }
             (_, Spent::Nothing) => reservation.give_back(),
             (_, Spent::Request) if failed.status.is_some_and(|status| status.is_client_error()) => {

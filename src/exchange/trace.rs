@@ -1,11 +1,11 @@
 //! What has happened so far in one exchange, for headers, the log, metrics and its story.
 //!
-//! Written in one place, so that all of them tell the same. Decides nothing but how long a provider that refuses
-//! is left in peace.
+//! Written in one place, so that all of them tell the same. Decides nothing.
 
 use super::beginning::{Begun, Failed};
 use super::kept::Wish;
 use super::router::Course;
+use super::shortage::Refusals;
 use super::story::{Telling, clipped, clipped_model};
 use super::ways::Skipped;
 use super::{Answer, Fault, Gateway, Request, Reservation, headers};
@@ -13,24 +13,11 @@ use crate::admission::{Cost, Lack, Priority, Reason};
 use crate::dialect::Dialect;
 use crate::ids::TargetId;
 use crate::observe::{StatusNext, StatusReason, StatusStep, StatusTokens};
-use crate::routing::{Next, Outcome, Window};
+use crate::routing::{Next, Outcome};
 use crate::units::Moment;
 use crate::wire::Call;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The longest that a provider is left in peace for a limit that is not over a day, whatever it says: a wrong
-/// number would otherwise shut all its models for a day.
-const SAID_WAIT_MAX: Duration = Duration::from_secs(3_600);
-/// How long a provider is left in peace after a 429 that does not say when to come back.
-const UNSAID_WAIT: Duration = Duration::from_secs(1);
-/// The same for a limit over a day.
-const UNSAID_DAY_WAIT: Duration = Duration::from_secs(10 * 60);
-/// How long at least after the second 429 of one exchange, whatever was said; each further one doubles it.
-/// A provider that keeps saying "at once" would otherwise be asked as fast as the network allows.
-const REPEATED_WAIT: Duration = Duration::from_millis(250);
-/// Doublings after which that wait grows no more.
-const REPEATED_DOUBLINGS_MAX: u32 = 5;
 
 /// What has happened so far, for headers and the log.
 #[derive(Debug)]
@@ -45,8 +32,7 @@ pub(super) struct Trace {
     /// The longest of its waits, and what it was for.
     pub(super) queued_for: Option<(Duration, StatusReason)>,
     pub(super) last_failure: Option<(Outcome, TargetId)>,
-    /// How many 429s there were.
-    pub(super) refusals: u32,
+    pub(super) refusals: Refusals,
     pub(super) wish: Arc<Wish>,
     /// Targets that could not be told what is asked.
     pub(super) skipped: Vec<Skipped>,
@@ -67,7 +53,7 @@ impl Trace {
             waited: Duration::ZERO,
             queued_for: None,
             last_failure: None,
-            refusals: 0,
+            refusals: Refusals::default(),
             wish,
             skipped: Vec::new(),
             translated: None,
@@ -128,18 +114,6 @@ impl Trace {
         self.telling.tell(StatusStep::NotSent { why: clipped(why) });
         self.attempts -= 1;
         self.target = before;
-    }
-
-    /// How long to leave a provider in peace after one more 429.
-    pub(super) fn wait_after_refusal(&mut self, said: Option<Duration>, window: Window) -> Duration {
-        let unsaid = if window == Window::Day { UNSAID_DAY_WAIT } else { UNSAID_WAIT };
-        let repeated = self
-            .refusals
-            .checked_sub(1)
-            .map_or(Duration::ZERO, |again| REPEATED_WAIT * (1 << again.min(REPEATED_DOUBLINGS_MAX)));
-        self.refusals += 1;
-        let longest = if window == Window::Day { Duration::MAX } else { SAID_WAIT_MAX };
-        said.unwrap_or(unsaid).max(repeated).min(longest)
     }
 }
 

@@ -5,7 +5,7 @@
 //! owner or by its drop, so that a cancelled client, a panic or a dead upstream cannot leak budget.
 
 use crate::admission::{
-    Ask, BudgetView, Cost, Desk, Effect, Grant, Limits, Meaning, Priority, QueueSettings, Reason, Refusal,
+    Ask, BudgetView, Cost, Desk, Effect, Grant, Limits, Priority, QueueSettings, Reading, Reason, Refusal,
     SavedDesk, Shortage, Ticket, Turn,
 };
 use crate::clock::Clock;
@@ -233,11 +233,17 @@ impl Reservation {
         self.used = None;
     }
 
-    /// The provider had no room after all: gives everything back, and sends nobody there before `until`.
-    pub fn penalise(mut self, until: Moment) {
+    /// The provider has told of its limits, with the answer to the call that holds this.
+    pub fn hear(&self, readings: &[Reading]) {
+        if !readings.is_empty() {
+            self.turnstile.with_desk(|counter, now| counter.desk.hear(self.grant.ticket, readings, now));
+        }
+    }
+
+    /// The provider had no room after all: gives everything back, and sends nobody there while it is short.
+    pub fn penalise(mut self, shortage: &Shortage) {
         self.settled = true;
-        let shortage = Shortage { meaning: Meaning::Minute, until, dimension: None, limit: None };
-        self.turnstile.with_desk(|counter, now| counter.desk.penalise(self.grant.ticket, &shortage, now));
+        self.turnstile.with_desk(|counter, now| counter.desk.penalise(self.grant.ticket, shortage, now));
     }
 }
 
@@ -255,7 +261,7 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::{Choice, Draws, Share};
+    use crate::admission::{Choice, Draws, Meaning, Share};
     use crate::ids::{ModelName, ProviderId};
     use crate::tasks::Tasks;
     use std::num::NonZeroU32;
@@ -356,7 +362,8 @@ mod tests {
         let tasks = Tasks::new();
         tasks.spawn("turnstile", Arc::clone(&turnstile).run(tasks.stopping()));
         let first = turnstile.enter(ask(&turnstile, 10), |_| ()).await.expect("nothing is limited");
-        first.penalise(turnstile.clock.now() + Duration::from_secs(7));
+        let until = turnstile.clock.now() + Duration::from_secs(7);
+        first.penalise(&Shortage { meaning: Meaning::Minute, until, dimension: None, limit: None });
         let second = turnstile.enter(ask(&turnstile, 10), |_| ()).await.expect("it may wait for two minutes");
         assert_eq!(second.waited().as_secs(), 7);
     }

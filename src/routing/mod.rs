@@ -8,7 +8,6 @@ mod outcome;
 mod plan;
 mod policy;
 mod retry_after;
-mod rfc3339;
 
 pub use backoff::backoff;
 pub use breaker::{Breaker, StillOpen, Transition, Verdict};

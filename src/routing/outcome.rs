@@ -65,6 +65,8 @@ pub enum Window {
     Minute,
     /// Hours away.
     Day,
+    /// None: no limit is reached, but traffic grows faster than the provider allows. A slower pace helps.
+    Ramp,
 }
 
 /// What the body of an error says.
@@ -78,6 +80,10 @@ pub struct ErrorFacts<'a> {
     pub code: Option<&'a str>,
     /// A quota named in the details is counted by the day.
     pub daily: bool,
+    /// The words' own numbers say that the call is larger than the limit.
+    pub above_limit: bool,
+    /// The account has no allowance for the model at all.
+    pub no_allowance: bool,
 }
 
 /// A 429 that sends away for longer is not a limit over a minute that somebody used up: Azure says 86,400 s
@@ -90,6 +96,7 @@ pub fn judge(status: StatusCode, facts: &ErrorFacts<'_>, retry_after: Option<Dur
     use Outcome::*;
     let minute = RateLimited { retry_after, window: Window::Minute };
     let day = RateLimited { retry_after, window: Window::Day };
+    let ramp = RateLimited { retry_after, window: Window::Ramp };
     match status.as_u16() {
         ..=299 => Served,
         // Redirects are not followed: the key must not go where the configuration does not point.
@@ -111,18 +118,18 @@ pub fn judge(status: StatusCode, facts: &ErrorFacts<'_>, retry_after: Option<Dur
         403 | 451 => Forbidden,
         408 | 409 | 425 | 499 => Conflict { retry_after },
 
-        413 | 429 if facts.say(SIZE_WORDS) => TooLarge,
+        413 | 429 if facts.above_limit || facts.say(SIZE_WORDS) => TooLarge,
         413 if facts.named(&["rate_limit_exceeded"]) => TooLarge,
-        429 if facts.say_limit_zero() => Forbidden,
+        429 if facts.no_allowance || facts.say_limit_zero() => Forbidden,
+        // A ramp that was too steep: the target is well, the pace is not.
+        429 | 503 if facts.named(RAMP_NAMES) || facts.say(RAMP_WORDS) => ramp,
         429 if facts.named(CAPACITY_NAMES) || facts.say(CAPACITY_WORDS) => Overloaded { retry_after },
-        429 if facts.daily || facts.say(DAY_WORDS) => day,
+        429 if facts.daily || facts.named(DAY_NAMES) || facts.say(DAY_WORDS) => day,
         429 if retry_after.is_some_and(|wait| wait > WAIT_WORTHWHILE_MAX) => TooLarge,
         429 => minute,
         498 => Overloaded { retry_after },
         400..=499 => Rejected,
 
-        // A ramp that was too steep: the target is well, the pace is not.
-        503 if facts.named(&["slow_down"]) => minute,
         503 | 529 => Overloaded { retry_after },
         // The way to this target leads in a circle: each further try would go round it again.
         508 => Forbidden,
@@ -173,6 +180,12 @@ const CAPACITY_NAMES: &[&str] = &[
     "engine_overloaded",
 ];
 const CAPACITY_WORDS: &[&str] = &["experiencing high demand", "currently overloaded"];
+/// OpenAI, and Together, whose limits are what was used lately and somewhat more.
+const RAMP_NAMES: &[&str] = &["slow_down", "dynamic_request_limited", "dynamic_token_limited"];
+/// Anthropic.
+const RAMP_WORDS: &[&str] = &["maximum usage increase rate", "acceleration limit"];
+/// A plan of ChatGPT's, counted over hours and weeks.
+const DAY_NAMES: &[&str] = &["usage_limit_reached"];
 const DAY_WORDS: &[&str] = &["per day", "(RPD)", "(TPD)", "per-day"];
 
 impl ErrorFacts<'_> {
@@ -238,6 +251,7 @@ impl Outcome {
             Outcome::Served => "served",
             Outcome::RateLimited { window: Window::Minute, .. } => "rate_limited",
             Outcome::RateLimited { window: Window::Day, .. } => "daily_limit",
+            Outcome::RateLimited { window: Window::Ramp, .. } => "ramp",
             Outcome::TooLarge => "too_large",
             Outcome::Overloaded { .. } => "overloaded",
             Outcome::ServerError { .. } => "server_error",

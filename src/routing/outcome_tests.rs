@@ -9,7 +9,7 @@ fn judged(status: u16, body: &str, retry_after: Option<u64>) -> Outcome {
     let mut parts = body.splitn(3, '|');
     let mut word = || parts.next().filter(|part| !part.is_empty());
     let (kind, code) = (word(), word());
-    let facts = ErrorFacts { kind, code, message: word().unwrap_or(""), daily: false };
+    let facts = ErrorFacts { kind, code, message: word().unwrap_or(""), ..ErrorFacts::default() };
     judge(StatusCode::from_u16(status).unwrap(), &facts, retry_after.map(Duration::from_secs))
 }
 
@@ -65,6 +65,8 @@ fn a_limit_over_a_day_is_told_apart() {
             ),
             (429, "tokens|rate_limit_exceeded|on tokens (TPD): Limit 100000, Used 99000"),
             (429, "||Rate limit exceeded: free-models-per-day"),
+            (429, "ThrottlingException||Too many tokens per day, please wait before trying again."),
+            (429, "usage_limit_reached||The usage limit has been reached"),
         ],
     );
     let facts = ErrorFacts { daily: true, ..ErrorFacts::default() };
@@ -88,14 +90,33 @@ fn a_request_above_the_whole_limit_is_never_waited_for() {
             (413, "|rate_limit_exceeded|"),
         ],
     );
+    let facts = ErrorFacts { above_limit: true, ..ErrorFacts::default() };
+    assert_eq!(judge(StatusCode::TOO_MANY_REQUESTS, &facts, None), Outcome::TooLarge);
+    assert_eq!(judge(StatusCode::BAD_REQUEST, &facts, None), Outcome::Rejected);
     assert_eq!(judged(429, "|429|retry after 86400 seconds", Some(86_400)), Outcome::TooLarge);
     assert!(matches!(judged(429, "||", Some(3_600)), Outcome::RateLimited { .. }));
 }
 
 #[test]
 fn a_ramp_that_was_too_steep_is_a_matter_of_pace() {
-    let minute = Outcome::RateLimited { retry_after: NO_WAIT, window: Window::Minute };
-    check(minute, &[(429, "rate_limit_error|slow_down|"), (503, "rate_limit_error|slow_down|Slow down")]);
+    check(
+        Outcome::RateLimited { retry_after: NO_WAIT, window: Window::Ramp },
+        &[
+            (429, "rate_limit_error|slow_down|"),
+            (503, "rate_limit_error|slow_down|Slow down"),
+            (
+                429,
+                "rate_limit_error||This request would exceed your organization's maximum usage increase rate for input \
+                 tokens per minute. Please scale up your input tokens usage more gradually to stay within the \
+                 acceleration limit.",
+            ),
+            (429, "dynamic_request_limited||"),
+            (429, "dynamic_token_limited||You are above your dynamic rate"),
+        ],
+    );
+    let wait = Some(Duration::from_secs(9));
+    let ramp = Outcome::RateLimited { retry_after: wait, window: Window::Ramp };
+    assert_eq!((judged(429, "|slow_down|", Some(9)), ramp.verdict()), (ramp, Verdict::Neutral));
 }
 
 #[test]
@@ -145,6 +166,8 @@ fn overload_is_told_apart_from_limits() {
             (503, "UNAVAILABLE|503|The model is overloaded."),
             (503, "unavailable_error|503|Loading model"),
             (498, "|capacity_exceeded|"),
+            (498, "||"),
+            (503, "ServiceUnavailableException||"),
             (429, "|ModelNotReadyException|"),
             (429, "|429|The system is currently experiencing high demand"),
             (429, "RESOURCE_EXHAUSTED|MODEL_CAPACITY_EXHAUSTED|"),
@@ -207,6 +230,7 @@ fn what_the_client_did_wrong_goes_back_unchanged() {
         &[
             (413, "request_too_large||Request exceeds the maximum size"),
             (413, "||<html>"),
+            (413, "|413|Payload Too Large"),
             (400, "|content_policy_violation|"),
             (400, "|content_filter|The response was filtered"),
             (403, "|403|Your input was flagged by moderation"),
@@ -249,6 +273,14 @@ fn what_the_account_may_not_do_moves_on() {
             (508, "invalid_request_error|loop|This request has been through this gateway before"),
         ],
     );
+}
+
+#[test]
+fn a_model_without_any_allowance_moves_on() {
+    let facts = ErrorFacts { no_allowance: true, ..ErrorFacts::default() };
+    let wait = Some(Duration::from_secs(5));
+    assert_eq!(judge(StatusCode::TOO_MANY_REQUESTS, &facts, wait), Outcome::Forbidden);
+    assert_eq!(judge(StatusCode::OK, &facts, None), Outcome::Served);
 }
 
 #[test]
@@ -298,7 +330,7 @@ fn a_long_quotation_of_the_client_does_not_decide() {
 proptest::proptest! {
     #[test]
     fn no_body_makes_it_panic(status in 100u16..1_000, message in ".*", word in proptest::option::of(".*")) {
-        let facts = ErrorFacts { message: &message, kind: word.as_deref(), code: None, daily: false };
+        let facts = ErrorFacts { message: &message, kind: word.as_deref(), ..ErrorFacts::default() };
         judge(StatusCode::from_u16(status).unwrap(), &facts, None).verdict();
     }
 }

@@ -98,7 +98,7 @@ impl Plan {
         let next = match *outcome {
             Outcome::Served => Next::Done,
             Outcome::Rejected => Next::GiveBack,
-            Outcome::RateLimited { retry_after, window: Window::Minute } => {
+            Outcome::RateLimited { retry_after, window: Window::Minute | Window::Ramp } => {
                 self.wait_for_room(target, now + retry_after.unwrap_or_default())
             }
             Outcome::RateLimited { window: Window::Day, .. }

@@ -2,10 +2,9 @@
 //!
 //! Knows no JSON and no vendor: headers and text. Invariant: never longer than [`WAIT_MAX`], whatever is sent.
 
-use super::rfc3339::parse_rfc3339;
-use crate::units::{WallTime, parse_duration};
+use crate::units::{WallTime, parse_duration, parse_http_date, parse_reset};
 use http::HeaderMap;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The longest wait that is believed; a longer one says no more than "not today".
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
@@ -20,7 +19,7 @@ const TEXT_MAX: usize = 64 * 1_024;
 /// `wall_now` stands in for the answer's own `date` where that is missing; instants are otherwise measured
 /// against `date`, so that a clock that differs from the provider's does not matter.
 pub fn retry_after(headers: &HeaderMap, body_text: &str, wall_now: WallTime) -> Option<Duration> {
-    let now = text(headers, "date").and_then(http_date).unwrap_or(wall_now);
+    let now = text(headers, "date").and_then(parse_http_date).unwrap_or(wall_now);
     let millis = |name| text(headers, name).and_then(|value| seconds(value, 1e-3));
     millis("retry-after-ms")
         .or_else(|| millis("x-ms-retry-after-ms"))
@@ -32,7 +31,9 @@ pub fn retry_after(headers: &HeaderMap, body_text: &str, wall_now: WallTime) -> 
 
 /// `retry-after`: seconds, with a fraction or a unit, or a date.
 fn plain(value: &str, now: WallTime) -> Option<Duration> {
-    seconds(value, 1.0).or_else(|| parse_duration(value)).or_else(|| http_date(value).map(|at| at.since(now)))
+    seconds(value, 1.0)
+        .or_else(|| parse_duration(value))
+        .or_else(|| parse_http_date(value).map(|at| at.since(now)))
 }
 
 /// The wait until the empty buckets of this account are full again. A bucket with something left did not
@@ -43,7 +44,7 @@ fn exhausted_reset(headers: &HeaderMap, now: WallTime) -> Option<Duration> {
     let waits = empty.filter_map(|(name, _)| {
         let (limit, reset) = siblings(name.as_str())?;
         let untracked = text(headers, &limit).and_then(number).is_some_and(|limit| limit <= 0.0);
-        if untracked { None } else { reset_wait(text(headers, &reset)?, now) }
+        if untracked { None } else { parse_reset(text(headers, &reset)?, now) }
     });
     waits.max()
 }
@@ -61,20 +62,6 @@ fn siblings(remaining: &str) -> Option<(String, String)> {
     let bucket = remaining.strip_prefix(prefix)?.strip_prefix("remaining")?;
     (bucket.is_empty() || bucket.starts_with('-'))
         .then(|| (format!("{prefix}limit{bucket}"), format!("{prefix}reset{bucket}")))
-}
-
-/// A reset: a duration with units, seconds, seconds or milliseconds since 1970, or an RFC 3339 instant.
-fn reset_wait(value: &str, now: WallTime) -> Option<Duration> {
-    /// No wait is so long: from here on a number is an instant in seconds (2001), or in milliseconds.
-    const EPOCH_SECONDS: f64 = 1e9;
-    const EPOCH_MILLIS: f64 = 1e12;
-    let instant = |unit| seconds(value, unit).map(|at| at.saturating_sub(Duration::from_millis(now.0)));
-    match number(value) {
-        Some(at) if at >= EPOCH_MILLIS => instant(1e-3),
-        Some(at) if at >= EPOCH_SECONDS => instant(1.0),
-        Some(_) => seconds(value, 1.0),
-        None => parse_duration(value).or_else(|| parse_rfc3339(value).map(|at| at.since(now))),
-    }
 }
 
 /// Reads "try again in 6m0s", "retry after 37 seconds", "Please retry in 12.3s", and Google's
@@ -144,11 +131,6 @@ fn number(value: &str) -> Option<f64> {
 fn seconds(value: &str, unit: f64) -> Option<Duration> {
     let wait = number(value)? * unit;
     (wait >= 0.0).then(|| Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX))
-}
-
-fn http_date(value: &str) -> Option<WallTime> {
-    let since = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    u64::try_from(since.as_millis()).ok().map(WallTime)
 }
 
 #[cfg(test)]

@@ -134,12 +134,22 @@ pub struct FailNext {
     /// Headers to add, such as `retry-after`.
     #[serde(with = "headers", default)]
     pub headers: HeaderMap,
+    /// The whole body, where the simulator's own words would not do.
+    #[serde(default)]
+    pub body: Option<serde_json::Value>,
 }
 
 impl FailNext {
     /// The next `times` model calls get `status`.
     pub fn new(times: u32, status: StatusCode) -> FailNext {
-        FailNext { times, status, headers: HeaderMap::new() }
+        FailNext { times, status, headers: HeaderMap::new(), body: None }
+    }
+
+    /// The same in these words.
+    #[must_use]
+    pub fn with_body(mut self, body: serde_json::Value) -> FailNext {
+        self.body = Some(body);
+        self
     }
 
     /// The same with a header more.
@@ -212,7 +222,8 @@ mod tests {
             token_delay: Duration::from_millis(1_500),
             fail_next: Some(
                 FailNext::new(2, StatusCode::TOO_MANY_REQUESTS)
-                    .with_header(http::header::RETRY_AFTER, HeaderValue::from_static("3")),
+                    .with_header(http::header::RETRY_AFTER, HeaderValue::from_static("3"))
+                    .with_body(serde_json::json!({"error": "slow_down"})),
             ),
             cut_after_chunks: Some(0),
             ..Faults::default()

@@ -29,6 +29,8 @@ pub(super) struct Refusal {
     /// Boxed, so that a `Result` with a refusal stays small.
     pub(super) headers: Box<HeaderMap>,
     pub(super) html: bool,
+    /// The whole body, in place of one made of the facts above.
+    pub(super) body: Option<Box<serde_json::Value>>,
 }
 
 impl Refusal {
@@ -43,6 +45,7 @@ impl Refusal {
             wait: None,
             headers: Box::default(),
             html: false,
+            body: None,
         }
     }
 

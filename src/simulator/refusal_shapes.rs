@@ -23,6 +23,7 @@ pub(super) fn response(refusal: &Refusal, family: Family, request_id: &str) -> R
         Family::Anthropic => (refusal.status, anthropic(refusal, request_id)),
         Family::Gemini => google(refusal),
     };
+    let body = refusal.body.as_deref().cloned().unwrap_or(body);
     let (kind, body) = match refusal.html {
         true => ("text/html; charset=UTF-8", html_page(refusal.status)),
         false => ("application/json", body.to_string()),

@@ -155,7 +155,10 @@ impl Shared {
         let faults = Arc::make_mut(&mut state.faults);
         let html = faults.html_errors;
         if let Some(next) = &mut faults.fail_next {
-            let failure = (next.times > 0).then(|| Refusal::failure(next.status, next.headers.clone(), html));
+            let failure = (next.times > 0).then(|| Refusal {
+                body: next.body.clone().map(Box::new),
+                ..Refusal::failure(next.status, next.headers.clone(), html)
+            });
             next.times = next.times.saturating_sub(1);
             if next.times == 0 {
                 faults.fail_next = None;

@@ -33,7 +33,7 @@ pub use call::{BadCall, Call, Content, Image, Spans};
 pub use completions::stream_of_text;
 pub use framing::{EventDecoder, Framing};
 pub use patch::{Changes, patch};
-pub use provider_error::ProviderError;
+pub use provider_error::{ProviderError, Quota};
 pub use read::read;
 pub use recognise::{Asked, Surface, count_path, percent_decoded, recognise};
 pub use refusal::{ErrorBody, THREAD_UNSUPPORTED, event_of_error};

@@ -19,6 +19,9 @@ const TEXT_MAX: usize = 200;
 /// The most characters of a kind or code. They are words like `rate_limit_exceeded`.
 const WORD_MAX: usize = 100;
 
+/// The most quotas that are kept. Google names as many as a call has met, of the few that a model has.
+const QUOTAS_MAX: usize = 8;
+
 /// An upstream's error, as far as it could be understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProviderError {
@@ -32,6 +35,26 @@ pub struct ProviderError {
     pub retry_delay: Option<Duration>,
     /// A quota of the day is used up (`QuotaFailure`), which outweighs any `retry_delay`.
     pub daily: bool,
+    /// The quotas that Google says are used up (`QuotaFailure`).
+    pub quotas: Vec<Quota>,
+}
+
+/// A quota that is used up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// What tells its window, such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`.
+    pub id: String,
+    /// What tells what it counts.
+    pub metric: String,
+    /// Its units, if they are told.
+    pub value: Option<String>,
+}
+
+impl Quota {
+    /// Whether there is none of it for this account, which no wait will change.
+    pub fn allows_nothing(&self) -> bool {
+        self.value.as_deref() == Some("0")
+    }
 }
 
 impl ProviderError {
@@ -74,8 +97,15 @@ fn read_detail(detail: &Value, error: &mut ProviderError) {
         error.retry_delay = detail["retryDelay"].as_str().and_then(parse_duration).or(error.retry_delay);
     } else if kind.ends_with("QuotaFailure") {
         let violations = detail["violations"].as_array().into_iter().flatten();
-        let mut quotas = violations.filter_map(|violation| violation["quotaId"].as_str());
-        error.daily |= quotas.any(|quota| quota.contains("PerDay") || quota.contains("Daily"));
+        let text = |value: &Value| word(value).unwrap_or_default();
+        let quotas = violations.take(QUOTAS_MAX.saturating_sub(error.quotas.len())).map(|violation| Quota {
+            id: text(&violation["quotaId"]),
+            metric: text(&violation["quotaMetric"]),
+            value: word(&violation["quotaValue"]),
+        });
+        error.quotas.extend(quotas);
+        error.daily =
+            error.quotas.iter().any(|quota| quota.id.contains("PerDay") || quota.id.contains("Daily"));
     } else if kind.ends_with("ErrorInfo") {
         error.code = word(&detail["reason"]).or(error.code.take());
     }
@@ -201,10 +231,22 @@ mod tests {
             let body = body.replace("QUOTA", quota);
             let error = check(&body, "m", Some("RESOURCE_EXHAUSTED"), Some("RATE_LIMIT_EXCEEDED"));
             assert_eq!((error.daily, error.retry_delay), (daily, Some(Duration::from_millis(34_500))));
+            assert_eq!(error.quotas, [Quota { id: quota.to_owned(), ..Quota::default() }]);
         }
         let odd = r#"{"error":{"code":429,"details":[7,{"@type":"RetryInfo","retryDelay":"soon"},
             {"@type":"QuotaFailure","violations":{}},{"@type":"ErrorInfo"}]}}"#;
         assert_eq!(check(odd, "", None, Some("429")).retry_delay, None);
+        let quota = r#"{"quotaId":"PerDay","quotaMetric":"x/requests","quotaValue":"50"}"#;
+        let quotas = |all: &str| {
+            let body =
+                format!(r#"{{"error":{{"details":[{{"@type":"QuotaFailure","violations":[{all}]}}]}}}}"#);
+            ProviderError::read(body.as_bytes())
+        };
+        let (id, metric) = ("PerDay".to_owned(), "x/requests".to_owned());
+        assert_eq!(quotas(quota).quotas, [Quota { id, metric, value: Some("50".to_owned()) }]);
+        assert_eq!(quotas(&vec![quota; 100].join(",")).quotas.len(), 8);
+        let nothing = quotas(&quota.replace("\"50\"", "0"));
+        assert!(nothing.daily && nothing.quotas[0].allows_nothing());
     }
 
     #[test]

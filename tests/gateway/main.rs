@@ -24,6 +24,7 @@
 //! - `leaving`: clients that go away.
 //! - `stalled`: clients that stop reading.
 //! - `refused_for_now`: a provider's 429.
+//! - `five_meanings`: what a 429 may mean, and what follows from each.
 //! - `dialects`: each dialect within itself.
 //! - `crossing`: plans that cross dialects.
 //! - `borders`: where dialects, rules and providers meet.
@@ -46,6 +47,7 @@ mod crossing;
 mod dialects;
 mod explain;
 mod failover;
+mod five_meanings;
 mod guard;
 mod health;
 mod hostile;

@@ -167,6 +167,7 @@ impl Resolver<'_> {
             output: output.unwrap_or(usual.output),
             cached_input: raw.cached_input.map_or(usual.cached_input, Spanned::into_inner),
             gives_back: raw.gives_back.map_or(usual.gives_back, Spanned::into_inner),
+            ..usual
         }
     }
 }

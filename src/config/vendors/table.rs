@@ -33,7 +33,7 @@ const CHARGED_AHEAD: Counting = Counting { gives_back: false, ..Counting::USUAL 
 
 /// Input at admission but for what the cache holds; output as it is produced, whatever the cap.
 const AS_PRODUCED: Counting =
-    Counting { output: OutputCounts::AsProduced, cached_input: false, gives_back: true };
+    Counting { output: OutputCounts::AsProduced, cached_input: false, ..Counting::USUAL };
 
 /// Input alone; that cached input counts is assumed, because nothing says otherwise.
 const INPUT_ALONE: Counting = Counting { output: OutputCounts::Never, ..Counting::USUAL };
@@ -180,7 +180,7 @@ pub(in crate::config) const VENDORS: [Vendor; 18] = [
         key_names: &["GROQ_API_KEY"],
         base_url_names: &["GROQ_BASE_URL"],
         tail: &["openai", "v1"],
-        counting: Counting { cached_input: false, ..Counting::USUAL },
+        counting: Counting { cached_input: false, requests_are_daily: true, ..Counting::USUAL },
         claims: &["groq/", "llama-3.1-8b-instant", "llama-3.3-70b-versatile"],
         ..PLAIN
     },

@@ -1,12 +1,37 @@
-//! Reads instants as RFC 3339 writes them, to the millisecond.
+//! Reads instants as RFC 3339, HTTP and the providers' headers write them, to the millisecond.
 //!
 //! Knows no clock and no leap seconds; nothing before 1970.
 
-use crate::units::WallTime;
+use super::{WallTime, parse_duration};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Reads how long it takes from `now` until what a provider calls a reset: a duration with units, seconds, seconds
+/// or milliseconds since 1970, or an RFC 3339 instant. Zero for an instant that has passed; `None` for what is
+/// negative, infinite, or none of these.
+pub fn parse_reset(text: &str, now: WallTime) -> Option<Duration> {
+    /// No wait is so long: from here on a number is an instant in seconds (2001), or in milliseconds.
+    const EPOCH_SECONDS: f64 = 1e9;
+    const EPOCH_MILLIS: f64 = 1e12;
+    let since = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
+    let instant = |seconds: f64| Some(since(seconds)?.saturating_sub(Duration::from_millis(now.0)));
+    match text.trim().replace(',', "").parse::<f64>() {
+        Ok(at) if !at.is_finite() => None,
+        Ok(at) if at >= EPOCH_MILLIS => instant(at * 1e-3),
+        Ok(at) if at >= EPOCH_SECONDS => instant(at),
+        Ok(wait) => since(wait),
+        Err(_) => parse_duration(text).or_else(|| parse_rfc3339(text).map(|at| at.since(now))),
+    }
+}
+
+/// Reads an instant as HTTP writes it in `date`. <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7>
+pub fn parse_http_date(text: &str) -> Option<WallTime> {
+    let since = httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok().map(WallTime)
+}
 
 /// Reads `2025-08-21T12:41:00Z`, with an optional fraction and an offset (`+02:00`) in the place of `Z`.
 /// `None` for anything else. <https://www.rfc-editor.org/rfc/rfc3339#section-5.6>
-pub(super) fn parse_rfc3339(text: &str) -> Option<WallTime> {
+pub fn parse_rfc3339(text: &str) -> Option<WallTime> {
     let text = text.trim();
     let bytes = text.as_bytes();
     let separators = [(4, "-"), (7, "-"), (10, "Tt "), (13, ":"), (16, ":")];
@@ -104,11 +129,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_reset_is_a_wait_or_an_instant() {
+        let now = WallTime(1_755_780_000_000);
+        for (text, millis) in [
+            ("6m0s", Some(360_000)),
+            ("59", Some(59_000)),
+            ("7.66", Some(7_660)),
+            ("1755780060", Some(60_000)),
+            ("1755780060500", Some(60_500)),
+            ("2025-08-21T12:41:00Z", Some(60_000)),
+            ("2025-08-21T12:00:00Z", Some(0)),
+            ("1755770000", Some(0)),
+            ("-1", None),
+            ("nan", None),
+            ("inf", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_reset(text, now), millis.map(Duration::from_millis), "{text}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,40}", near in "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}.{0,8}") {
+        fn no_text_makes_it_panic(text in ".{0,40}", near in "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}.{0,8}", number: f64) {
             parse_rfc3339(&text);
             parse_rfc3339(&near);
+            parse_http_date(&text);
+            parse_reset(&text, WallTime(1));
+            parse_reset(&number.to_string(), WallTime(1));
         }
     }
 }
