@@ -3,6 +3,10 @@
 //! All of it lives in one process, so that the processor time of a run is that of the process. Nothing is
 //! logged: a bench that installs no log gets none.
 
+mod prose;
+
+pub(crate) use prose::prose;
+
 use reqwest::Client;
 use tidegate::admission::Limits;
 use tidegate::config::{Env, Settings};
@@ -67,42 +71,4 @@ impl World {
         self.daemon.drain().await;
         self.tasks.stop().await;
     }
-}
-
-/// English-like text of this many bytes that does not repeat, so that no cache of pieces flatters.
-pub(crate) fn prose(bytes: usize, seed: u64) -> String {
-    const WORDS: [&str; 24] = [
-        "the",
-        "wonder",
-        "of",
-        "gateways",
-        "and",
-        "is",
-        "unhurriedly",
-        "told",
-        "it",
-        "waits",
-        "cannot",
-        "when",
-        "tides",
-        "return",
-        "a",
-        "harbour",
-        "full",
-        "with",
-        "boats",
-        "that",
-        "carry",
-        "letters",
-        "between",
-        "towns",
-    ];
-    let mut random = fastrand::Rng::with_seed(seed);
-    let mut text = String::with_capacity(bytes + 16);
-    while text.len() < bytes {
-        text.push_str(WORDS[random.usize(..WORDS.len())]);
-        text.push_str(if random.u8(..) < 20 { ". " } else { " " });
-    }
-    text.truncate(bytes);
-    text
 }

@@ -15,6 +15,7 @@ mod systemd;
 
 pub use crate::observe::start_logging;
 pub use crate::server::BoundAddress;
+pub use crate::simulator::{CountingWindow, LimitHeaders, OutputCharge, SimulatedCounting, SimulatedLimits};
 pub use ask::{NoAnswer, Running};
 pub use descriptors::raise_descriptor_limit;
 pub use run::{Ended, Source, run};

@@ -2,25 +2,23 @@
 
 use super::signals::Signals;
 use crate::secret::Secret;
-use crate::simulator::{self, SimulatedLimits, SimulatorSettings};
+use crate::simulator::{self, SimulatedCounting, SimulatedLimits, SimulatorSettings};
 use crate::tasks::Tasks;
 use std::io;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
-/// What is simulated. A limit of `None` is no limit.
+/// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Simulation {
     /// Where it listens.
     pub listen: SocketAddr,
     /// The models that it serves.
     pub models: Vec<String>,
-    /// Requests a minute that are enforced.
-    pub requests_per_minute: Option<u64>,
-    /// Tokens a minute that are enforced.
-    pub tokens_per_minute: Option<u64>,
-    /// Requests at a time that are allowed.
-    pub concurrent: Option<u64>,
+    /// What is enforced.
+    pub limits: SimulatedLimits,
+    /// What counts against that, and what is said of it.
+    pub counting: SimulatedCounting,
     /// The key that clients must bring.
     pub key: Option<Secret>,
     /// What answers and errors are derived from.
@@ -36,12 +34,8 @@ pub async fn simulate(simulation: Simulation, started: impl FnOnce(SocketAddr)) 
     let mut signals = Signals::listen()?;
     let settings = SimulatorSettings {
         models: simulation.models,
-        limits: SimulatedLimits {
-            requests_per_minute: simulation.requests_per_minute,
-            tokens_per_minute: simulation.tokens_per_minute,
-            concurrent: simulation.concurrent,
-            ..SimulatedLimits::default()
-        },
+        limits: simulation.limits,
+        counting: simulation.counting,
         seed: simulation.seed,
         key: simulation.key,
         ..SimulatorSettings::default()

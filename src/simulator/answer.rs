@@ -110,14 +110,9 @@ pub(super) fn used(ask: &Ask, choices: &[Choice]) -> Used {
         input: ask.prompt_tokens,
         output: choices.iter().map(Choice::tokens).sum(),
         thoughts: choices.iter().map(Choice::thought_tokens).sum(),
+        cap: ask.cap.map(|cap| choices.iter().fold(0, |sum: u64, _| sum.saturating_add(cap))),
         ..Used::default()
     }
-}
-
-/// The output that is charged at admission where a cap is: the cap of each choice, or its length where there is none.
-pub(super) fn reserved_output(ask: &Ask, choices: &[Choice]) -> u64 {
-    let each = choices.iter().map(|choice| ask.cap.unwrap_or(choice.tokens()));
-    each.fold(0, u64::saturating_add)
 }
 
 fn choice(ask: &Ask, question: &str, index: u32, faults: &Faults, seed: u64) -> Choice {
@@ -188,8 +183,8 @@ mod tests {
 
     fn composed(ask: &Ask) -> (Vec<Choice>, u64) {
         let choices = compose(ask, &Faults::default(), 1);
-        let charge = reserved_output(ask, &choices);
-        (choices, charge)
+        let used = used(ask, &choices);
+        (choices, used.cap.unwrap_or(used.output))
     }
 
     #[test]

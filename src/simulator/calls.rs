@@ -3,7 +3,6 @@
 //! Order: read, admit (a limit may refuse), wait at the gate, fail if so told, wait for the first token, answer. A call
 //! reads its faults behind the gate, so that a test may hold it first and decide its fate later.
 
-use super::account::Cost;
 use super::faults::Faults;
 use super::flow::Flow;
 use super::hold::Hold;
@@ -11,6 +10,7 @@ use super::refusal::Refusal;
 use super::routes::EndsLater;
 use super::shared::Shared;
 use super::speech::Speech;
+use super::usage::Used;
 use super::visit::{Ending, Visit};
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
@@ -24,10 +24,13 @@ use std::time::Duration;
 /// The largest body of a call, in bytes.
 const BODY_MAX: usize = 64 * 1024 * 1024;
 
+/// How often what is written unseen is charged.
+const UNSEEN_SLICE: Duration = Duration::from_millis(20);
+
 /// A call as far as admission is concerned.
 pub(super) struct Call<'a> {
     pub(super) model: &'a str,
-    pub(super) cost: Cost,
+    pub(super) used: Used,
     pub(super) stream: bool,
 }
 
@@ -37,7 +40,7 @@ pub(super) async fn generate<S: Speech>(
     call: Call<'_>,
     speak: impl FnOnce(&Faults) -> S,
 ) -> Result<Response, Refusal> {
-    let (headers, faults) = enter(visit, call.model, call.cost).await?;
+    let (headers, faults) = enter(visit, call.model, call.used).await?;
     let speech = speak(&faults);
     let mut jitter = fastrand::Rng::with_seed(visit.shared.settings.seed ^ visit.number);
     if call.stream {
@@ -51,22 +54,35 @@ pub(super) async fn generate<S: Speech>(
         return Ok(response);
     }
     if !faults.token_delay.is_zero() {
-        let delays = (0..speech.tokens()).map(|_| faults.token_delay(&mut jitter));
-        let writing = delays.fold(Duration::ZERO, Duration::saturating_add);
-        tokio::time::sleep(writing).await;
+        write_unseen(visit, speech.tokens(), || faults.token_delay(&mut jitter)).await;
     }
     Ok(json(speech.whole(), headers, &faults))
+}
+
+/// Takes the time of an answer in one piece, whose tokens are written one after the other all the same.
+async fn write_unseen(visit: &Visit, tokens: u64, mut delay: impl FnMut() -> Duration) {
+    let (mut pause, mut written) = (Duration::ZERO, 0);
+    for _ in 0..tokens {
+        pause = pause.saturating_add(delay());
+        written += 1;
+        if pause >= UNSEEN_SLICE {
+            tokio::time::sleep(std::mem::take(&mut pause)).await;
+            visit.wrote(std::mem::take(&mut written));
+        }
+    }
+    tokio::time::sleep(pause).await;
+    visit.wrote(written);
 }
 
 /// Admits a call and takes it to the point where it is answered; gives the headers of the answer and its faults.
 pub(super) async fn enter(
     visit: &Visit,
     model: &str,
-    cost: Cost,
+    used: Used,
 ) -> Result<(HeaderMap, Arc<Faults>), Refusal> {
     let shared = &visit.shared;
     known(shared, model)?;
-    let headers = visit.admit(model, cost)?;
+    let headers = visit.admit(model, used)?;
     shared.hold(Hold::Gate).await;
     if let Some(failure) = shared.draw_failure() {
         return Err(failure);

@@ -3,6 +3,7 @@
 //! Everything takes effect at once, for requests that are admitted afterwards; a request keeps the faults that it was
 //! admitted with, but for a hold whose reason ends.
 
+use super::counting::SimulatedCounting;
 use super::faults::Faults;
 use super::settings::SimulatedLimits;
 use super::shared::Shared;
@@ -42,7 +43,22 @@ impl Control {
 
     /// Sets other limits; their buckets are full.
     pub fn set_limits(&self, limits: SimulatedLimits) {
-        self.shared.retune(limits);
+        self.shared.retune(limits, false);
+    }
+
+    /// Sets other limits; each bucket is as full as it was, so that a change is no amnesty.
+    pub fn retune(&self, limits: SimulatedLimits) {
+        self.shared.retune(limits, true);
+    }
+
+    /// How it counts now.
+    pub fn counting(&self) -> SimulatedCounting {
+        self.shared.counting()
+    }
+
+    /// Counts otherwise from now on; what runs is counted as it was let in. Where windows change, buckets are full.
+    pub fn set_counting(&self, counting: SimulatedCounting) {
+        self.shared.recount(counting);
     }
 
     /// Lets the first `count` of those that are held now go on, in the order in which they came. Tells how many
@@ -51,7 +67,7 @@ impl Control {
         self.shared.release(count)
     }
 
-    /// Faults, limits and counts as at the start; all that are held go on.
+    /// Faults, limits, counting and counts as at the start; all that are held go on.
     pub fn reset(&self) {
         self.shared.reset();
     }

@@ -1,6 +1,7 @@
 //! Control over HTTP, for whoever runs `tidegate simulate` in one terminal and looks at it from another.
 //!
-//! `GET /control` shows `{faults, limits, stats}`; `PATCH` or `POST` with some of `faults` and `limits` changes just those;
+//! `GET /control` shows `{faults, limits, counting, stats}`; `PATCH` or `POST` with some of `faults`, `limits` and `counting`
+//! changes just those. Changed limits have full buckets, or with `"keep_fill": true` each is as full as it was.
 //! `POST /control/release` lets `{"count": n}` held requests go (all without a body); `POST /control/reset` starts over.
 
 use super::ask::read;
@@ -35,6 +36,10 @@ struct Change {
     faults: Map<String, Value>,
     #[serde(default)]
     limits: Map<String, Value>,
+    #[serde(default)]
+    counting: Map<String, Value>,
+    #[serde(default)]
+    keep_fill: bool,
 }
 
 #[derive(Deserialize)]
@@ -45,19 +50,24 @@ struct Release {
 
 async fn show(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let stats = shared.stats().borrow().clone();
-    Json(json!({"faults": *shared.faults(), "limits": shared.limits(), "stats": stats}))
+    let (limits, counting) = (shared.limits(), shared.counting());
+    Json(json!({"faults": *shared.faults(), "limits": limits, "counting": counting, "stats": stats}))
 }
 
 async fn change(State(shared): State<Arc<Shared>>, body: Body) -> Result<Json<Value>, Refusal> {
     let body = read_body(body, BODY_MAX).await?;
     let change: Change = read_object(&body)?;
-    // The limits are judged first and set last, so that a mistake in either changes nothing.
+    // These are judged first and set last, so that a mistake in any changes nothing.
     let limits = merge(&shared.limits(), &change.limits)?;
+    let counting = merge(&shared.counting(), &change.counting)?;
     if !change.faults.is_empty() {
         shared.change(|faults| merge(&*faults, &change.faults).map(|merged| *faults = merged))?;
     }
+    if !change.counting.is_empty() {
+        shared.recount(counting);
+    }
     if !change.limits.is_empty() {
-        shared.retune(limits);
+        shared.retune(limits, change.keep_fill);
     }
     Ok(show(State(shared)).await)
 }

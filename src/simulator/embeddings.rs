@@ -1,6 +1,5 @@
 //! `POST /v1/embeddings`: a vector for every text, the same for the same text, of length one.
 
-use super::account::Cost;
 use super::ask::read;
 use super::base64::base64;
 use super::calls::{enter, json, read_call};
@@ -8,7 +7,7 @@ use super::chat::needs_version;
 use super::hash::{fnv, mix};
 use super::prompt::Prompt;
 use super::refusal::Refusal;
-use super::usage::{Meter, Used};
+use super::usage::Used;
 use super::visit::Visit;
 use axum::Extension;
 use axum::body::Body;
@@ -100,7 +99,8 @@ async fn answer(visit: &Visit, body: &[u8], deployment: Option<String>) -> Resul
     let inputs = request.input.ok_or_else(|| Refusal::missing("input"))?.texts();
     let dimensions = check(inputs.len(), request.dimensions)?;
     let tokens: u64 = inputs.iter().map(|(_, tokens)| tokens).sum();
-    let (headers, faults) = enter(visit, &model, Cost { input: tokens, output: 0 }).await?;
+    let used = Used { input: tokens, ..Used::default() };
+    let (headers, faults) = enter(visit, &model, used).await?;
     let encoding = request.encoding_format.unwrap_or(Encoding::Float);
     let embed = |(text, _): &(String, u64)| match encoding {
         Encoding::Float => Vector::Float(vector(text, dimensions)),
@@ -108,7 +108,7 @@ async fn answer(visit: &Visit, body: &[u8], deployment: Option<String>) -> Resul
     };
     let data = inputs.iter().zip(0..);
     let data = data.map(|(input, index)| Embedding { object: "embedding", index, embedding: embed(input) });
-    let used = Meter::new(Used { input: tokens, ..Used::default() }, &faults).told();
+    let used = visit.shared.meter(used, &faults).told();
     let list = List {
         object: "list",
         data: data.collect(),

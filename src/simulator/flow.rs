@@ -93,6 +93,9 @@ impl<S: Speech> Flow<S> {
         self.sent += 1;
         self.passed = Passed::None;
         self.visit.shared.count(|stats| stats.events_sent += 1);
+        if S::is_token(event) {
+            self.visit.wrote(1);
+        }
         if self.events.len() == 0 && !self.ends_badly() {
             self.visit.end(Ending::Served);
         }

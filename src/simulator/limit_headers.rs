@@ -1,7 +1,6 @@
 //! How what is left of the limits is told: OpenAI's headers with durations, Anthropic's with instants, Google's none.
 
-use super::account::Kind;
-use super::bucket::Bucket;
+use super::account::{Kind, Standing};
 use super::calendar::rfc3339;
 use crate::dialect::Family;
 use crate::units::WallTime;
@@ -9,33 +8,28 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
 
 /// The headers of an answer. A reset is when the bucket is full again.
-pub(super) fn limit_headers<'a>(
-    family: Family,
-    limits: impl Iterator<Item = (Kind, &'a Bucket)>,
-    wall: WallTime,
-) -> HeaderMap {
+pub(super) fn limit_headers(style: Family, standings: &[Standing], wall: WallTime) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (kind, bucket) in limits {
-        let Some(names) = names(family, kind) else { continue };
-        let [limit, remaining, reset] = names.map(HeaderName::from_static);
-        headers.insert(limit, bucket.limit().into());
-        headers.insert(remaining, bucket.remaining().into());
-        let until = bucket.until_full();
-        let text = match family {
-            Family::Anthropic => rfc3339(WallTime(wall.0.saturating_add(millis(until)))),
-            Family::OpenAi | Family::Gemini => go_duration(until),
+    for Standing { kind, limit, remaining, full_in, .. } in standings {
+        let Some(names) = names(style, *kind) else { continue };
+        let [limit_name, remaining_name, reset_name] = names.map(HeaderName::from_static);
+        headers.insert(limit_name, (*limit).into());
+        headers.insert(remaining_name, (*remaining).into());
+        let text = match style {
+            Family::Anthropic => rfc3339(WallTime(wall.0.saturating_add(millis(*full_in)))),
+            Family::OpenAi | Family::Gemini => go_duration(*full_in),
         };
-        headers.insert(reset, HeaderValue::try_from(text).expect("a time is plain text"));
+        headers.insert(reset_name, HeaderValue::try_from(text).expect("a time is plain text"));
     }
     headers
 }
 
-fn names(family: Family, kind: Kind) -> Option<[&'static str; 3]> {
-    Some(match (family, kind) {
-        (Family::OpenAi, Kind::Requests) => {
+fn names(style: Family, kind: Kind) -> Option<[&'static str; 3]> {
+    Some(match (style, kind) {
+        (Family::OpenAi, Kind::Requests | Kind::DailyRequests) => {
             ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]
         }
-        (Family::OpenAi, Kind::Tokens) => {
+        (Family::OpenAi, Kind::Tokens | Kind::DailyTokens) => {
             ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]
         }
         (Family::Anthropic, Kind::Requests) => [
@@ -58,7 +52,9 @@ fn names(family: Family, kind: Kind) -> Option<[&'static str; 3]> {
             "anthropic-ratelimit-output-tokens-remaining",
             "anthropic-ratelimit-output-tokens-reset",
         ],
-        (Family::OpenAi, Kind::Input | Kind::Output) | (Family::Gemini, _) => return None,
+        (Family::OpenAi, Kind::Input | Kind::Output)
+        | (Family::Anthropic, Kind::DailyRequests | Kind::DailyTokens)
+        | (Family::Gemini, _) => return None,
     })
 }
 

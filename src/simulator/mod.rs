@@ -10,6 +10,8 @@
 //! `tools` which tools it calls, `usage` what it used. A dialect is a folder with a reader, a writer (a `speech`) and its
 //! paths: `chat`, `responses`, `messages`, `gemini`. `calls` and `flow` admit, delay, break and stream all of them alike.
 //!
+//! What counts is decided in `account`, which is pure and public, so that it may be driven in virtual time as well.
+//!
 //! Two invariants. Every request that arrives is counted exactly once when it ends: served, limited, failed, cut or
 //! cancelled. Everything that waits here (gate, hang, stall) waits for an event, so that tests need no sleep.
 
@@ -24,6 +26,8 @@ mod chat;
 mod control;
 mod control_page;
 mod count;
+mod counting;
+mod denial;
 mod embeddings;
 mod family;
 mod faults;
@@ -54,10 +58,13 @@ mod tools;
 mod usage;
 mod visit;
 
+pub use account::{Account, Charge, Demand, Kind, Standing};
 pub use control::Control;
 pub use count::{message_tokens, text_tokens};
+pub use counting::{CountingWindow, LimitHeaders, OutputCharge, SimulatedCounting};
+pub use denial::Denial;
 pub use faults::{FailNext, Faults};
 pub use hash::{fingerprint, redact};
 pub use listen::{Simulator, start};
 pub use settings::{SimulatedLimits, SimulatorSettings};
-pub use stats::{LastRequest, Stats};
+pub use stats::{LastRequest, Share, Stats};

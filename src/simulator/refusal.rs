@@ -107,7 +107,7 @@ impl Refusal {
 
     /// A limit is reached; without a wait, waiting is no use.
     pub(super) fn limited(message: String, limit: Kind, wait: Option<Duration>) -> Refusal {
-        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, limit.word(), message);
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, word(limit), message);
         Refusal { code: Some("rate_limit_exceeded"), limit: Some(limit), wait, ..refusal }
     }
 
@@ -143,6 +143,11 @@ impl Refusal {
         let told = || self.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs);
         self.wait.or_else(told)
     }
+}
+
+/// OpenAI's word for what a limit limits, which knows no difference between input and output.
+fn word(limit: Kind) -> &'static str {
+    if limit.counts_requests() { "requests" } else { "tokens" }
 }
 
 impl IntoResponse for Refusal {

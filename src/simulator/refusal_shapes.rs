@@ -124,8 +124,12 @@ fn google_body(status: StatusCode, word: &str, message: &str, details: &[Value])
 fn quota_failure(limit: Kind) -> Value {
     let (metric, id) = match limit {
         Kind::Requests => ("generate_content_requests", "GenerateRequestsPerMinutePerProjectPerModel"),
+        Kind::DailyRequests => ("generate_content_requests", "GenerateRequestsPerDayPerProjectPerModel"),
         Kind::Tokens | Kind::Input | Kind::Output => {
             ("generate_content_input_token_count", "GenerateContentInputTokensPerModelPerMinute")
+        }
+        Kind::DailyTokens => {
+            ("generate_content_input_token_count", "GenerateContentInputTokensPerModelPerDay")
         }
     };
     let violation = json!({

@@ -1,17 +1,20 @@
 //! What the simulated provider offers at its start.
 
+use super::counting::SimulatedCounting;
 use super::faults::Faults;
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The simulated provider at its start. Faults and limits may be changed while it runs.
+/// The simulated provider at its start. Faults, limits and counting may be changed while it runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulatorSettings {
     /// The models that it lists and answers for.
     pub models: Vec<String>,
     /// What it enforces.
     pub limits: SimulatedLimits,
+    /// What it counts against that, when, and what it says of it.
+    pub counting: SimulatedCounting,
     /// How it misbehaves, and how fast it is.
     pub faults: Faults,
     /// What its words, vectors, jitter and errors are derived from.
@@ -26,6 +29,7 @@ impl SimulatorSettings {
         SimulatorSettings {
             models: vec!["sim".to_owned()],
             limits: SimulatedLimits::default(),
+            counting: SimulatedCounting::default(),
             faults: Faults::default(),
             seed: 1,
             key: None,
@@ -54,19 +58,24 @@ impl Default for SimulatorSettings {
 }
 
 /// What the simulated account may use; absent means without limit. The account is one: every key and every model
-/// draws from the same buckets.
+/// draws from the same buckets. Over what time a limit a minute is counted, and what counts, says
+/// [`SimulatedCounting`]; as it stands:
+///
+/// - Chat, completions, Responses, embeddings: the prompt, and the output cap for every choice, or its natural length
+///   where it sets no cap, both at admission.
+/// - Messages: the input but for what is read from the cache, and output as it is written; no cap counts.
+/// - Gemini: the input alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimulatedLimits {
-    /// Requests a minute, refilled continuously.
+    /// Requests a minute.
     pub requests_per_minute: Option<u64>,
-    /// Tokens a minute, refilled continuously: what is charged as input and as output together. Nothing is given back.
-    ///
-    /// - Chat, completions, Responses, embeddings: the prompt, and the output cap for every choice, or its natural length
-    ///   where it sets no cap.
-    /// - Messages: the input but for what is read from the cache, and the output that will be written; no cap counts.
-    /// - Gemini: the input alone.
+    /// Requests a day.
+    pub requests_per_day: Option<u64>,
+    /// Tokens a minute: what is charged as input and as output together.
     pub tokens_per_minute: Option<u64>,
+    /// Tokens a day.
+    pub tokens_per_day: Option<u64>,
     /// Tokens a minute of what is charged as input.
     pub input_tokens_per_minute: Option<u64>,
     /// Tokens a minute of what is charged as output.

@@ -3,16 +3,19 @@
 //! Two locks, neither ever held over an await: `state` guards what requests take and change, the watch channel guards
 //! the counts. Counts change after the state, so whoever sees a count also sees the state behind it.
 
-use super::account::{Account, Cost};
+use super::account::{Account, Charge, Demand};
+use super::counting::SimulatedCounting;
 use super::faults::Faults;
 use super::files::StoredFile;
 use super::hash::mix;
 use super::hold::{Hold, Holds};
+use super::limit_headers::limit_headers;
 use super::refusal::Refusal;
 use super::seen::Seen;
 use super::settings::{SimulatedLimits, SimulatorSettings};
 use super::stats::Stats;
 use super::stored::Stored;
+use super::usage::{Meter, Used};
 use crate::clock::Clock;
 use crate::dialect::Family;
 use http::HeaderMap;
@@ -35,7 +38,6 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct State {
     faults: Arc<Faults>,
-    limits: SimulatedLimits,
     account: Account,
     holds: Holds,
     chance: fastrand::Rng,
@@ -50,8 +52,7 @@ impl Shared {
         let clock = Clock::start();
         let state = State {
             faults: Arc::new(settings.faults.clone()),
-            limits: settings.limits.clone(),
-            account: Account::open(&settings.limits, clock.now()),
+            account: Account::open(settings.limits.clone(), settings.counting.clone(), clock.now()),
             holds: Holds::default(),
             chance: fastrand::Rng::with_seed(settings.seed),
             arrivals: 0,
@@ -69,7 +70,7 @@ impl Shared {
 
     /// The limits as they are now.
     pub(super) fn limits(&self) -> SimulatedLimits {
-        self.state.lock().limits.clone()
+        self.state.lock().account.limits().clone()
     }
 
     /// Changes the faults; who is held for a reason that is no more goes on.
@@ -81,16 +82,32 @@ impl Shared {
         result
     }
 
-    /// Sets other limits, with full buckets.
-    pub(super) fn retune(&self, limits: SimulatedLimits) {
-        let mut state = self.state.lock();
-        state.account.retune(&limits, self.clock.now());
-        state.limits = limits;
+    /// How it counts now.
+    pub(super) fn counting(&self) -> SimulatedCounting {
+        self.state.lock().account.counting().clone()
+    }
+
+    /// Sets other limits, with full buckets or each as full as it was.
+    pub(super) fn retune(&self, limits: SimulatedLimits, keeps_fill: bool) {
+        let now = self.clock.now();
+        let account = &mut self.state.lock().account;
+        if keeps_fill { account.retune(limits, now) } else { account.renew(limits, now) }
+    }
+
+    /// Counts otherwise from now on.
+    pub(super) fn recount(&self, counting: SimulatedCounting) {
+        self.state.lock().account.recount(counting, self.clock.now());
+    }
+
+    /// What tells the usage of a call.
+    pub(super) fn meter(&self, used: Used, faults: &Faults) -> Meter {
+        Meter::new(used, faults, self.counting())
     }
 
     /// Everything as at the start; held requests go on, counts of what runs stay.
     pub(super) fn reset(&self) {
-        self.retune(self.settings.limits.clone());
+        self.recount(self.settings.counting.clone());
+        self.retune(self.settings.limits.clone(), false);
         self.change(|faults| *faults = self.settings.faults.clone());
         let mut state = self.state.lock();
         state.chance = fastrand::Rng::with_seed(self.settings.seed);
@@ -129,24 +146,34 @@ impl Shared {
     }
 
     /// Charges one call, or says why not; with the headers that tell what is left, either way.
-    pub(super) fn admit(&self, family: Family, model: &str, cost: Cost) -> Result<HeaderMap, Refusal> {
+    pub(super) fn admit(
+        &self,
+        family: Family,
+        model: &str,
+        demand: Demand,
+    ) -> Result<(HeaderMap, Charge), Refusal> {
         let now = self.clock.now();
-        let mut state = self.state.lock();
-        let admitted = state.account.admit(model, cost, now);
-        let headers = state.account.headers(family, now, self.clock.wall());
-        drop(state);
+        let account = &mut self.state.lock().account;
+        let admitted = account.admit(demand, family, now);
+        let style = account.counting().limit_headers.style(family);
+        let headers = match style {
+            Some(style) => limit_headers(style, &account.told(family, now), self.clock.wall()),
+            None => HeaderMap::new(),
+        };
         match admitted {
-            Ok(()) => {
-                self.count(|stats| stats.tokens_charged += cost.total());
-                Ok(headers)
-            }
-            Err(refusal) => Err(refusal.with_headers(headers)),
+            Ok(charge) => Ok((headers, charge)),
+            Err(denial) => Err(denial.refusal(model, account.counting().tells_wait).with_headers(headers)),
         }
     }
 
-    /// Gives back the place that an admitted call held.
-    pub(super) fn leave(&self) {
-        self.state.lock().account.leave();
+    /// So much has been written for this charge; tells how much more that costs.
+    pub(super) fn wrote(&self, charge: &mut Charge, written: u64) -> u64 {
+        self.state.lock().account.wrote(charge, written, self.clock.now())
+    }
+
+    /// Gives back the place that an admitted call held, and tells how many tokens with it.
+    pub(super) fn leave(&self, charge: &Charge, written: u64) -> u64 {
+        self.state.lock().account.leave(charge, written, self.clock.now())
     }
 
     /// Whether the call at hand is one of those that shall fail.

@@ -5,9 +5,20 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, request::Parts};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 
 /// The largest body that [`LastRequest`] keeps, in bytes: enough for what tests send.
 const BODY_KEPT_MAX: usize = 64 * 1024;
+
+/// By which a request says whose share it counts in.
+const LABEL_HEADER: &str = "x-simulator-label";
+
+/// The most labels that are told apart, and the longest.
+const LABELS_MAX: usize = 64;
+const LABEL_CHARS_MAX: usize = 64;
+
+/// Under what the others are counted.
+const OTHERS: &str = "others";
 
 /// Headers whose value is a secret.
 const SECRET_HEADERS: [&str; 6] =
@@ -37,12 +48,62 @@ pub struct Stats {
     pub in_flight: u64,
     /// Requests that wait inside for a release: hung, at the gate, or stalled.
     pub held: u64,
-    /// Tokens charged against the limit at admission, whether or not one is set.
+    /// Tokens charged against the limits, whether or not one is set, less what was given back.
     pub tokens_charged: u64,
     /// Events of streams written, `[DONE]` included.
     pub events_sent: u64,
     /// The request that arrived last.
     pub last_request: Option<LastRequest>,
+    /// The same for each that uses the account: by the header `x-simulator-label`, else by the key that was brought,
+    /// as [`redact`] shows it, else under `unmarked`. At most 64; those that come later share `others`.
+    pub by_label: BTreeMap<String, Share>,
+}
+
+/// What one of those that use the account has had of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Share {
+    /// Requests whose head has arrived.
+    pub received: u64,
+    /// Answered to the end.
+    pub served: u64,
+    /// Refused because a limit was reached.
+    pub limited: u64,
+    /// Tokens charged, less what was given back.
+    pub tokens_charged: u64,
+}
+
+impl Stats {
+    /// The counts under a label.
+    pub(super) fn share(&mut self, label: &str) -> &mut Share {
+        let is_new = !self.by_label.contains_key(label);
+        let label = if is_new && self.by_label.len() >= LABELS_MAX { OTHERS } else { label };
+        self.by_label.entry(label.to_owned()).or_default()
+    }
+
+    pub(super) fn charge(&mut self, label: &str, tokens: u64) {
+        self.tokens_charged = self.tokens_charged.saturating_add(tokens);
+        let share = self.share(label);
+        share.tokens_charged = share.tokens_charged.saturating_add(tokens);
+    }
+
+    pub(super) fn give_back(&mut self, label: &str, tokens: u64) {
+        self.tokens_charged = self.tokens_charged.saturating_sub(tokens);
+        let share = self.share(label);
+        share.tokens_charged = share.tokens_charged.saturating_sub(tokens);
+    }
+}
+
+/// Whose share a request with these headers counts in.
+pub(super) fn label(headers: &HeaderMap) -> String {
+    let told = headers.get(LABEL_HEADER).and_then(|value| value.to_str().ok());
+    if let Some(label) = told.filter(|label| !label.is_empty()) {
+        return label.chars().take(LABEL_CHARS_MAX).collect();
+    }
+    let key = SECRET_HEADERS.iter().filter(|name| **name != "cookie").find_map(|name| headers.get(*name));
+    match key {
+        Some(key) => redact(&String::from_utf8_lossy(key.as_bytes())),
+        None => "unmarked".to_owned(),
+    }
 }
 
 /// A request as it arrived, its secrets shown as [`redact`] shows them.

@@ -2,11 +2,12 @@
 //!
 //! A visit that is dropped before anyone said how it ended was left by its client; nothing else drops one early.
 
-use super::account::Cost;
+use super::account::Charge;
 use super::family::family;
 use super::refusal::Refusal;
 use super::shared::Shared;
-use super::stats::LastRequest;
+use super::stats::{LastRequest, label};
+use super::usage::Used;
 use crate::dialect::Family;
 use crate::units::Moment;
 use bytes::Bytes;
@@ -33,13 +34,18 @@ pub(super) struct Visit {
     pub(super) number: u64,
     /// Whose words its client reads.
     pub(super) family: Family,
+    /// Whose share it counts in.
+    label: Box<str>,
     arrived: Moment,
     progress: Mutex<Progress>,
 }
 
 #[derive(Debug, Default)]
 struct Progress {
-    has_place: bool,
+    /// What it holds at the account, once it is admitted.
+    charge: Option<Charge>,
+    /// What it has written, in tokens by the rule of `count`.
+    written: u64,
     ending: Option<Ending>,
 }
 
@@ -50,6 +56,7 @@ impl Visit {
             shared: Arc::clone(shared),
             number: shared.number(),
             family: family(parts),
+            label: label(&parts.headers).into(),
             arrived: shared.clock.now(),
             progress: Mutex::default(),
         };
@@ -58,6 +65,7 @@ impl Visit {
             stats.received += 1;
             stats.in_flight += 1;
             stats.last_request = Some(request);
+            stats.share(&visit.label).received += 1;
         });
         Arc::new(visit)
     }
@@ -72,13 +80,34 @@ impl Visit {
     }
 
     /// Charges a model call and takes its place; the headers tell what is left.
-    pub(super) fn admit(&self, model: &str, cost: Cost) -> Result<HeaderMap, Refusal> {
-        let admitted = self.shared.admit(self.family, model, cost);
-        match admitted {
-            Ok(_) => self.progress.lock().has_place = true,
-            Err(_) => self.end(Ending::Limited),
+    pub(super) fn admit(&self, model: &str, used: Used) -> Result<HeaderMap, Refusal> {
+        match self.shared.admit(self.family, model, used.demand()) {
+            Ok((headers, charge)) => {
+                self.charged(charge.tokens());
+                self.progress.lock().charge = Some(charge);
+                Ok(headers)
+            }
+            Err(refusal) => {
+                self.end(Ending::Limited);
+                Err(refusal)
+            }
         }
-        admitted
+    }
+
+    /// So many more tokens of the answer have been written.
+    pub(super) fn wrote(&self, tokens: u64) {
+        let mut progress = self.progress.lock();
+        progress.written = progress.written.saturating_add(tokens);
+        let written = progress.written;
+        let more = progress.charge.as_mut().map_or(0, |charge| self.shared.wrote(charge, written));
+        drop(progress);
+        if more > 0 {
+            self.charged(more);
+        }
+    }
+
+    fn charged(&self, tokens: u64) {
+        self.shared.count(|stats| stats.charge(&self.label, tokens));
     }
 
     /// The request has ended; only the first word counts. Its place is free before its client can know.
@@ -88,12 +117,23 @@ impl Visit {
             return;
         }
         progress.ending = Some(ending);
-        let had_place = std::mem::take(&mut progress.has_place);
+        let (charge, mut written) = (progress.charge.take(), progress.written);
         drop(progress);
-        if had_place {
-            self.shared.leave();
+        let (mut more, mut back) = (0, 0);
+        if let Some(mut charge) = charge {
+            // Whatever a dialect does not write token by token is there in a complete answer all the same.
+            if ending == Ending::Served {
+                written = written.max(charge.output());
+            }
+            more = self.shared.wrote(&mut charge, written);
+            back = self.shared.leave(&charge, written);
         }
         self.shared.count(|stats| {
+            stats.charge(&self.label, more);
+            stats.give_back(&self.label, back);
+            let share = stats.share(&self.label);
+            share.served += u64::from(ending == Ending::Served);
+            share.limited += u64::from(ending == Ending::Limited);
             stats.in_flight -= 1;
             match ending {
                 Ending::Served => stats.served += 1,

@@ -102,3 +102,30 @@ async fn a_gateway_on_a_socket_alone_says_how_to_reach_it() {
     program.signal("TERM").await;
     assert_eq!(program.ended().await.code, Some(0));
 }
+
+#[tokio::test]
+async fn the_simulated_provider_counts_as_its_arguments_say() {
+    let house = House::new().await;
+    let arguments = "simulate --listen 127.0.0.1:0 --tokens-per-minute 0 --input-tokens-per-minute 900 \
+                     --output-tokens-per-minute 800 --requests-per-day 70 --limit-headers anthropic --count-factor 1.3 \
+                     --output-counts as_produced --cached-input false --gives-back --refused-count --untold-wait \
+                     --requests-window second --tokens-window minute --day 90s";
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    let program = Program::start(house.command(&arguments)).await;
+    let page: serde_json::Value = serde_json::from_str(&program.get("/control").await).unwrap();
+    let limits = serde_json::json!({
+        "requests_per_minute": 60, "requests_per_day": 70, "tokens_per_minute": null, "tokens_per_day": null,
+        "input_tokens_per_minute": 900, "output_tokens_per_minute": 800, "concurrent": null,
+    });
+    let counting = serde_json::json!({
+        "limit_headers": "anthropic", "tells_wait": false, "count_factor": 1.3, "output": "as_produced",
+        "cached_input": false, "gives_back": true, "refused_count": true, "requests_window": "second",
+        "tokens_window": "minute", "day": "1m30s",
+    });
+    assert_eq!((&page["limits"], &page["counting"]), (&limits, &counting));
+
+    let wrong = Program::spawn(house.command(&["simulate", "--tokens-window", "weekly"])).ended().await;
+    assert!(wrong.code == Some(2) && wrong.said.contains("weekly"), "{}", wrong.said);
+    let wrong = Program::spawn(house.command(&["simulate", "--count-factor", "0"])).ended().await;
+    assert!(wrong.code == Some(2) && wrong.said.contains("above 0"), "{}", wrong.said);
+}

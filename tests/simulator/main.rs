@@ -6,6 +6,7 @@
 //! - `keys`: which keys are taken, and where
 //! - `errors`: what is refused, and how
 //! - `limits`: what is enforced
+//! - `counting`: what counts against it, and what is told of it
 //! - `faults`: how answers fail
 //! - `streams`: how streams break
 //! - `holds`: who waits inside, and how they are let go
@@ -17,6 +18,7 @@
 mod chat;
 mod completions;
 mod control_page;
+mod counting;
 mod dialects;
 mod embeddings;
 mod errors;

@@ -284,7 +284,9 @@ async fn limits_are_told_with_instants_and_a_refusal_in_seconds() {
     {
         let of = |part: &str| header(&response, &format!("anthropic-ratelimit-{name}-{part}")).to_owned();
         assert_eq!(of("limit"), limit.to_string());
-        assert!(of("remaining").parse::<u64>().unwrap() < limit);
+        let remaining = of("remaining").parse::<u64>().unwrap();
+        // Tokens are rounded to the thousand, requests are not.
+        assert!(if name == "requests" { remaining == 59 } else { remaining == limit }, "{name} {remaining}");
         assert!(of("reset").starts_with("20") && of("reset").ends_with('Z'), "{}", of("reset"));
     }
     assert!(response.headers().keys().all(|name| !name.as_str().starts_with("x-ratelimit")));

@@ -6,12 +6,10 @@ mod write;
 
 use self::read::ChatAsk;
 use self::write::{Answer, Kind};
-use super::account::Cost;
-use super::answer::{compose, reserved_output, used};
+use super::answer::{compose, used};
 use super::calls::{Call, generate, read_call};
 use super::faults::Faults;
 use super::refusal::Refusal;
-use super::usage::Meter;
 use super::visit::Visit;
 use axum::Extension;
 use axum::body::Body;
@@ -61,16 +59,15 @@ async fn answer(kind: Kind, asked: ChatAsk, visit: &Arc<Visit>) -> Result<Respon
     let ChatAsk { ask, include_usage } = asked;
     let shared = &visit.shared;
     let choices = compose(&ask, &shared.faults(), shared.settings.seed);
-    let cost = Cost { input: ask.prompt_tokens, output: reserved_output(&ask, &choices) };
     let used = used(&ask, &choices);
-    let call = Call { model: &ask.model, cost, stream: ask.stream };
+    let call = Call { model: &ask.model, used, stream: ask.stream };
     let speak = |faults: &Faults| Answer {
         kind,
         id: shared.id(if kind == Kind::Chat { "chatcmpl-" } else { "cmpl-" }, visit.number),
         created: shared.clock.wall().0 / 1_000,
         model: ask.model.clone(),
         choices,
-        meter: Meter::new(used, faults),
+        meter: shared.meter(used, faults),
         include_usage,
         cumulative_usage: faults.cumulative_usage,
         interleave_tools: faults.interleave_tools,

@@ -298,6 +298,7 @@ fn take_turns(rows: &[Vec<Event>], events: &mut Vec<Event>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulator::counting::SimulatedCounting;
     use crate::simulator::faults::Faults;
 
     fn answer(include_usage: bool) -> Answer {
@@ -311,7 +312,11 @@ mod tests {
             created: 7,
             model: "sim".to_owned(),
             choices: vec![choice(&["a", " b"]), choice(&["c"])],
-            meter: Meter::new(Used { input: 2, output: 3, ..Used::default() }, &Faults::default()),
+            meter: Meter::new(
+                Used { input: 2, output: 3, ..Used::default() },
+                &Faults::default(),
+                SimulatedCounting::default(),
+            ),
             include_usage,
             cumulative_usage: false,
             interleave_tools: false,

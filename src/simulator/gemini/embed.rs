@@ -1,11 +1,11 @@
 //! Vectors as Gemini gives them: one, or one for each of several requests.
 
 use super::read::Content;
-use crate::simulator::account::Cost;
 use crate::simulator::ask::read;
 use crate::simulator::calls::{enter, json};
 use crate::simulator::embeddings::{check, vector};
 use crate::simulator::refusal::Refusal;
+use crate::simulator::usage::Used;
 use crate::simulator::visit::Visit;
 use axum::response::Response;
 use serde::Deserialize;
@@ -62,7 +62,7 @@ impl Vectors {
         model: &str,
         write: impl FnOnce(&mut Vec<Value>) -> Value,
     ) -> Result<Response, Refusal> {
-        let (headers, faults) = enter(visit, model, Cost { input: self.tokens, output: 0 }).await?;
+        let (headers, faults) = enter(visit, model, Used { input: self.tokens, ..Used::default() }).await?;
         Ok(json(write(&mut self.made).to_string(), headers, &faults))
     }
 }

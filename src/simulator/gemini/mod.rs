@@ -1,19 +1,17 @@
 //! Gemini's own interface: answers, counts and vectors, under paths that end in a colon and a verb.
 //!
-//! Charged at admission: the input alone, as with Google.
+//! As with Google, the input alone is charged. Another way of counting may be chosen.
 
 mod embed;
 mod read;
 mod write;
 
 use self::write::{Answer, Framing};
-use super::account::Cost;
 use super::answer::{compose, used};
 use super::ask::Ask;
 use super::calls::{Call, generate, known, read_call};
 use super::faults::Faults;
 use super::refusal::Refusal;
-use super::usage::Meter;
 use super::visit::Visit;
 use axum::Extension;
 use axum::body::Body;
@@ -42,6 +40,7 @@ pub(super) async fn verb(
         "countTokens" => {
             let tokens = read::counted(&body)?;
             known(&visit.shared, model)?;
+            let tokens = visit.shared.counting().counted(tokens);
             let details = json!([{"modality": "TEXT", "tokenCount": tokens}]);
             Ok(Json(json!({"totalTokens": tokens, "promptTokensDetails": details})).into_response())
         }
@@ -55,13 +54,12 @@ async fn answer(visit: &Arc<Visit>, ask: Ask, framing: Option<Framing>) -> Resul
     let shared = &visit.shared;
     let choices = compose(&ask, &shared.faults(), shared.settings.seed);
     let used = used(&ask, &choices);
-    let cost = Cost { input: ask.prompt_tokens, output: 0 };
-    let call = Call { model: &ask.model, cost, stream: framing.is_some() };
+    let call = Call { model: &ask.model, used, stream: framing.is_some() };
     let speak = |faults: &Faults| Answer {
         id: shared.id("", visit.number),
         model: ask.model.clone(),
         choices,
-        meter: Meter::new(used, faults),
+        meter: shared.meter(used, faults),
         framing: framing.unwrap_or(Framing::Events),
         written: 0,
         thoughts: 0,

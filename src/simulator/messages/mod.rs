@@ -1,7 +1,7 @@
 //! Anthropic's Messages: answers, counts, batches, and the greeting that Claude Code sends first.
 //!
-//! Charged at admission: the input but for what the cache holds, and the output that the answer will have; the cap does
-//! not count, as with Anthropic.
+//! As with Anthropic, the input but for what the cache holds is charged at admission, and the output as it is written;
+//! the cap does not count. Another way of counting may be chosen.
 
 mod prefix;
 mod read;
@@ -10,7 +10,6 @@ mod write;
 use self::prefix::Mark;
 use self::read::MessagesAsk;
 use self::write::Answer;
-use super::account::Cost;
 use super::answer::{compose, used};
 use super::ask::read;
 use super::calendar::rfc3339;
@@ -19,7 +18,6 @@ use super::faults::Faults;
 use super::refusal::Refusal;
 use super::shared::Shared;
 use super::stored::Object;
-use super::usage::Meter;
 use super::visit::Visit;
 use crate::units::WallTime;
 use axum::Extension;
@@ -47,15 +45,14 @@ pub(super) async fn messages(
     let mut choices = compose(&ask, &shared.faults(), shared.settings.seed);
     let mut used = used(&ask, &choices);
     (used.cache_read, used.cache_write) = shared.with_seen(|seen| prefix::cached(&marks, seen));
-    let cost = Cost { input: used.input - used.cache_read, output: used.output };
-    let call = Call { model: &ask.model, cost, stream: ask.stream };
+    let call = Call { model: &ask.model, used, stream: ask.stream };
     let speak = |faults: &Faults| {
         shared.with_seen(|seen| marks.iter().for_each(|Mark { hash, .. }| seen.add(*hash)));
         Answer::new(
             shared.id("msg_", visit.number),
             ask.model.clone(),
             choices.pop().unwrap_or_default(),
-            Meter::new(used, faults),
+            shared.meter(used, faults),
             shows_thoughts,
         )
     };
@@ -72,7 +69,7 @@ pub(super) async fn count_tokens(
     needs_version(&headers)?;
     let counted = read::counted(&body)?;
     known(&visit.shared, &counted.model)?;
-    Ok(Json(json!({"input_tokens": counted.tokens})))
+    Ok(Json(json!({"input_tokens": visit.shared.counting().counted(counted.tokens)})))
 }
 
 #[derive(Deserialize)]

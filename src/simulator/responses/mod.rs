@@ -7,8 +7,7 @@ mod write;
 use self::item::items;
 use self::read::ResponsesAsk;
 use self::write::Answer;
-use super::account::Cost;
-use super::answer::{compose, reserved_output, used};
+use super::answer::{compose, used};
 use super::base64::base64;
 use super::calls::{Call, enter, generate, json as whole, known, read_call};
 use super::count::text_tokens;
@@ -17,7 +16,7 @@ use super::hash::fingerprint;
 use super::refusal::Refusal;
 use super::shared::Shared;
 use super::stored::Object;
-use super::usage::{Meter, Used};
+use super::usage::Used;
 use super::visit::Visit;
 use axum::Extension;
 use axum::body::Body;
@@ -37,9 +36,8 @@ pub(super) async fn responses(
     let shared = &visit.shared;
     ask.prompt_tokens += previous_tokens(shared, previous.as_deref())?;
     let mut choices = compose(&ask, &shared.faults(), shared.settings.seed);
-    let cost = Cost { input: ask.prompt_tokens, output: reserved_output(&ask, &choices) };
     let used = used(&ask, &choices);
-    let call = Call { model: &ask.model, cost, stream: ask.stream };
+    let call = Call { model: &ask.model, used, stream: ask.stream };
     let speak = |faults: &Faults| {
         let choice = choices.pop().unwrap_or_default();
         let answer = Answer {
@@ -49,7 +47,7 @@ pub(super) async fn responses(
             tokens: choice.tokens(),
             items: items(&choice, &shared.id("", visit.number), encrypts),
             finish: choice.finish,
-            meter: Meter::new(used, faults),
+            meter: shared.meter(used, faults),
         };
         if store {
             let object = Object { id: answer.id.clone(), value: answer.completed() };
@@ -69,7 +67,8 @@ fn previous_tokens(shared: &Shared, id: Option<&str>) -> Result<u64, Refusal> {
         let message = format!("Previous response with id '{shown}' not found.");
         Refusal::parameter("previous_response_id", "previous_response_not_found", message)
     })?;
-    Ok(usage["total_tokens"].as_u64().unwrap_or(0))
+    // It was counted once already.
+    Ok(shared.counting().uncounted(usage["total_tokens"].as_u64().unwrap_or(0)))
 }
 
 /// `POST /v1/responses/input_tokens`
@@ -81,6 +80,7 @@ pub(super) async fn input_tokens(
     let ResponsesAsk { ask, previous, .. } = read::responses(&body)?;
     known(&visit.shared, &ask.model)?;
     let tokens = ask.prompt_tokens.saturating_add(previous_tokens(&visit.shared, previous.as_deref())?);
+    let tokens = visit.shared.counting().counted(tokens);
     Ok(Json(json!({"object": "response.input_tokens", "input_tokens": tokens})))
 }
 
@@ -95,10 +95,11 @@ pub(super) async fn compact(
     let input = ask.prompt_tokens.saturating_add(previous_tokens(shared, previous.as_deref())?);
     let secret = base64(format!("simulated compaction {}", fingerprint(&body)).as_bytes());
     let output = text_tokens(secret.len());
-    let (headers, faults) = enter(&visit, &ask.model, Cost { input, output }).await?;
+    let used = Used { input, output, ..Used::default() };
+    let (headers, faults) = enter(&visit, &ask.model, used).await?;
     let question = ask.questions.first().map(ToString::to_string).unwrap_or_default();
     let number = shared.id("", visit.number);
-    let told = Meter::new(Used { input, output, ..Used::default() }, &faults).told();
+    let told = shared.meter(used, &faults).told();
     let compacted = json!({
         "id": shared.id("resp_", visit.number),
         "object": "response.compaction",

@@ -1,0 +1,158 @@
+//! The gateway as far as admission goes: the one file here that knows how the desk is spoken to.
+//!
+//! What the exchange does around the desk in a daemon is done here without time or sockets: estimate, enter, wait for
+//! room after a refusal, settle on the truth.
+
+use crate::scenario::{BURST, Knowledge, Scenario, TOKENS_PER_MINUTE};
+use std::num::NonZeroU32;
+use std::time::Duration;
+use tidegate::admission::{
+    Ask, Choice, Cost, Counting, Desk, Dimension, Effect, Limits, OutputCounts, Priority, QueueSettings,
+    Reading, SavedDesk, Ticket,
+};
+use tidegate::ids::{ModelName, ProviderId, TargetId};
+use tidegate::simulator::{Kind, Standing};
+use tidegate::units::{Moment, Tokens, WallTime};
+
+/// What is waited after a refusal that does not say.
+const UNTOLD_WAIT: Duration = Duration::from_secs(1);
+
+/// How the simulated provider counts, as a gateway that knows OpenAI has it.
+const COUNTING: Counting =
+    Counting { output: OutputCounts::AtAdmission, cached_input: true, gives_back: false };
+
+/// The desk with one provider.
+pub(crate) struct Gate {
+    desk: Desk,
+    queue: QueueSettings,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Who {
+    /// The number of the client; all its agents are one client.
+    #[expect(dead_code, reason = "the queue of today knows no clients")]
+    pub(crate) client: usize,
+    pub(crate) priority: Priority,
+    /// When it came, however often it was refused since.
+    pub(crate) entered: Moment,
+}
+
+/// What the gate has decided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Decided {
+    Granted(Ticket, Cost),
+    Refused(Ticket, Option<Duration>),
+}
+
+impl Gate {
+    pub(crate) fn new(scenario: &Scenario) -> Gate {
+        let limits = match scenario.knowledge {
+            Knowledge::Configured => Limits {
+                tokens_per_minute: Some(TOKENS_PER_MINUTE),
+                burst_tokens: NonZeroU32::new(BURST),
+                ..Limits::default()
+            },
+            Knowledge::NoGateway | Knowledge::Learned => Limits::default(),
+        };
+        let queue = QueueSettings::default();
+        Gate { desk: Desk::new(queue, [(provider(), limits)]), queue }
+    }
+
+    /// Asks for room for a call of so many input tokens, as the gateway counts them, and this cap.
+    pub(crate) fn enter(&mut self, who: Who, input: u64, cap: u64, now: Moment) -> Ticket {
+        let Who { priority, entered, .. } = who;
+        let estimate = Cost { input: Tokens(input), output: Tokens(cap), output_is_guess: false };
+        let target = TargetId { provider: provider(), model: ModelName::from("sim") };
+        let ask = Ask {
+            choices: vec![Choice { target, cost: COUNTING.reserved(estimate, Tokens(cap)) }],
+            priority,
+            entered,
+            patient_until: entered + self.queue.patience,
+            deadline: entered + self.queue.max_wait,
+        };
+        self.desk.enter(ask, now)
+    }
+
+    /// What was decided since the last call.
+    pub(crate) fn decided(&mut self, now: Moment) -> Vec<Decided> {
+        let effects = self.desk.take_effects().into_iter();
+        let decided = effects.map(|effect| match effect {
+            Effect::Granted(grant) => Decided::Granted(grant.ticket, grant.held),
+            Effect::Refused(ticket, refusal) => {
+                Decided::Refused(ticket, refusal.until.map(|until| until.since(now)))
+            }
+        });
+        decided.collect()
+    }
+
+    /// A call has been answered: what it used, and what the provider said of its limits when it let it in.
+    pub(crate) fn answered(
+        &mut self,
+        ticket: Ticket,
+        held: Cost,
+        used: (u64, u64),
+        told: &[Standing],
+        now: Moment,
+    ) {
+        self.hear(told, now);
+        let truth = Cost { input: Tokens(used.0), output: Tokens(used.1), output_is_guess: false };
+        self.desk.settle(ticket, COUNTING.settled(held, truth, Tokens::ZERO), now);
+    }
+
+    /// The provider has refused a call. It is to enter again, with its first time.
+    pub(crate) fn limited(&mut self, ticket: Ticket, wait: Option<Duration>, told: &[Standing], now: Moment) {
+        self.hear(told, now);
+        self.desk.penalise(ticket, now + wait.unwrap_or(UNTOLD_WAIT), now);
+    }
+
+    /// Today's desk does not listen.
+    fn hear(&mut self, told: &[Standing], _now: Moment) {
+        let _readings: Vec<Reading> = told.iter().map(reading).collect();
+    }
+
+    pub(crate) fn poll(&mut self, now: Moment) {
+        self.desk.poll(now);
+    }
+
+    pub(crate) fn next_wakeup(&self) -> Option<Moment> {
+        self.desk.next_wakeup()
+    }
+
+    /// What a checkpoint keeps.
+    pub(crate) fn save(&self, now: Moment) -> SavedDesk {
+        self.desk.save(now, wall(now))
+    }
+
+    /// What a start takes over.
+    pub(crate) fn restore(&mut self, saved: &SavedDesk, now: Moment) {
+        self.desk.restore(saved, now, wall(now));
+    }
+}
+
+fn provider() -> ProviderId {
+    ProviderId::from("sim")
+}
+
+/// Both clocks go alike here.
+fn wall(now: Moment) -> WallTime {
+    WallTime(now.as_nanos() / 1_000_000)
+}
+
+/// What is told as the desk hears it.
+fn reading(told: &Standing) -> Reading {
+    Reading {
+        dimension: match told.kind {
+            Kind::Requests => Dimension::RequestsPerMinute,
+            Kind::DailyRequests => Dimension::RequestsPerDay,
+            Kind::Tokens => Dimension::TokensPerMinute,
+            Kind::DailyTokens => Dimension::TokensPerDay,
+            Kind::Input => Dimension::InputTokensPerMinute,
+            Kind::Output => Dimension::OutputTokensPerMinute,
+        },
+        limit: Some(told.limit),
+        remaining: Some(told.remaining),
+        full_in: Some(told.full_in),
+        grain: told.grain,
+    }
+}
