@@ -56,7 +56,7 @@ pub fn diff(old: &Settings, new: &Settings) -> Changes {
         ("default provider", was.default_provider != is.default_provider),
         ("queue", was.queue != is.queue),
         ("retry", was.retry != is.retry),
-        ("estimate", was.output_guess != is.output_guess),
+        ("estimate", (was.output_guess, was.learning) != (is.output_guess, is.learning)),
     ];
     say.extend(named_changes(others).into_iter().map(|part| format!("{part} changed")));
     changes

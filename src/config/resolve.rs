@@ -19,7 +19,7 @@ use super::reading::Bytes;
 use super::secret_source::{SecretError, SecretSource};
 use super::settings::Settings;
 use crate::admission::QueueSettings;
-use crate::exchange::ExchangeSettings;
+use crate::exchange::{ExchangeSettings, LearningSettings};
 use crate::ids::ProviderId;
 use crate::observe::{LogFormat, LogSettings};
 use crate::routing::{BreakerPolicy, RetryPolicy};
@@ -63,13 +63,15 @@ pub(super) fn resolve(
     let breaker = resolver.breaker(section(raw.breaker), "breaker", BreakerPolicy::default());
     let providers = resolver.providers(section(raw.provider), breaker, &server);
     let names = providers.names;
+    let (output_guess, learning) = resolver.estimate(section(raw.estimate));
     let exchange = ExchangeSettings {
         routes: resolver.routes(section(raw.route), &names),
         default_provider: resolver.default_provider(default_provider, &names),
         providers: providers.resolved,
         queue: resolver.queue(section(raw.queue)),
         retry: resolver.retry(section(raw.retry)),
-        output_guess: resolver.estimate(section(raw.estimate)),
+        output_guess,
+        learning,
     };
     let store = resolver.store(section(raw.store));
     let log = resolver.log(section(raw.log));
@@ -152,9 +154,20 @@ impl Resolver<'_> {
         policy
     }
 
-    fn estimate(&mut self, raw: RawEstimate) -> u32 {
-        let usual = ExchangeSettings::default().output_guess;
-        as_u32(self.number(raw.output_guess, "estimate.output_guess", usual.into(), 1..=10_000_000))
+    fn estimate(&mut self, raw: RawEstimate) -> (u32, LearningSettings) {
+        let guess = ExchangeSettings::default().output_guess;
+        let guess = self.number(raw.output_guess, "estimate.output_guess", guess.into(), 1..=10_000_000);
+        let usual = LearningSettings::default();
+        let percentile = usual.output_percentile.into();
+        let percentile = self.number(raw.output_percentile, "estimate.output_percentile", percentile, 1..=99);
+        let entries = usual.memo_entries.into();
+        let entries = self.number(raw.memo_entries, "estimate.memo_entries", entries, 0..=100_000_000);
+        let learning = LearningSettings {
+            learn: raw.learn.map_or(usual.learn, Spanned::into_inner),
+            output_percentile: u8::try_from(percentile).expect("it is below a hundred"),
+            memo_entries: as_u32(entries),
+        };
+        (as_u32(guess), learning)
     }
 
     /// The breaker as written, with `usual` for what is not.

@@ -15,6 +15,7 @@ mod gateway;
 mod headers;
 mod health;
 mod interpreter;
+mod learned;
 mod live;
 mod models;
 mod passthrough;
@@ -28,10 +29,11 @@ mod ways;
 pub use answer::{Answer, AnswerBody};
 pub use fault::Fault;
 pub use gateway::{Gateway, SavedState};
+pub use learned::SavedLearned;
 pub use live::Unusable;
 pub use passthrough::PassRequest;
 pub use relay::Relay;
-pub use settings::{ExchangeSettings, Provider, Route};
+pub use settings::{ExchangeSettings, LearningSettings, Provider, Route};
 pub use turnstile::{Reservation, Turnstile};
 pub use ways::Skipped;
 
@@ -103,7 +105,8 @@ impl Gateway {
     /// The way of a request.
     async fn exchange(self: &Arc<Self>, request: &Request, trace: &mut Trace) -> Result<Answer, Fault> {
         let live = self.live.load_full();
-        let Appraised { call, found, skipped, cost, interpreted } = self.appraise(&live, request).await?;
+        let appraised = self.appraise(&live, request).await?;
+        let Appraised { call, found, skipped, sizing, cost, interpreted } = appraised;
         trace.estimated = Some(cost);
         trace.stream = call.stream;
         self.skip(skipped, trace);
@@ -112,7 +115,7 @@ impl Gateway {
         }
         let priority = router::priority(&live, &found, &request.headers)?;
         let sendable = Sendable { request, call: &call, interpreted: &interpreted };
-        let mut course = Course::new(&live, found, cost, priority, self.clock.now());
+        let mut course = Course::new(&live, found, sizing, priority, self.clock.now());
         loop {
             let ask = course.ask(self, &live, self.clock.now())?;
             let mut reservation = self.wait_for_room(ask, trace).await?;
@@ -256,6 +259,8 @@ impl Gateway {
         }
         trace.attempts += 1;
         trace.target = Some(target.clone());
+        let foresight = self.learned.foresee(&course.sizing, target);
+        (trace.estimated, trace.lesson) = (Some(foresight.cost), foresight.lesson);
         trace.reserved = Some(reservation.held());
     }
 
@@ -274,6 +279,7 @@ impl Gateway {
             stream: matches!(begun.kind, BegunKind::Events { .. }),
             target: reservation.target().clone(),
             estimate: trace.estimated.unwrap_or_default(),
+            lesson: trace.lesson,
             counting,
             attempts: trace.attempts,
             waited: trace.waited,
@@ -327,6 +333,8 @@ impl Gateway {
 #[derive(Debug, Default)]
 struct Trace {
     estimated: Option<Cost>,
+    /// What the usage of who was asked last will teach.
+    lesson: learned::Lesson,
     reserved: Option<Cost>,
     attempts: u32,
     target: Option<TargetId>,

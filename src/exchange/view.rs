@@ -45,6 +45,13 @@ impl Gateway {
             let gauge = metrics.queue_depth.get_or_create(&[("priority", class.to_owned())]);
             gauge.set(as_f64(depth as u64));
         }
+        let (factors, lengths) = self.learned.sizes();
+        for (what, size) in
+            [("counts", self.learned.memo.len()), ("corrections", factors), ("lengths", lengths)]
+        {
+            metrics.learned_entries.get_or_create(&[("what", what.to_owned())]).set(as_f64(size as u64));
+        }
+        metrics.estimate_correction.clear();
         metrics.bucket_available_tokens.clear();
         metrics.bucket_available_requests.clear();
         metrics.reservations_open.clear();
@@ -52,6 +59,8 @@ impl Gateway {
         for view in self.turnstile.view() {
             let provider = || ("provider", view.provider.to_string());
             metrics.reservations_open.get_or_create(&[provider()]).set(f64::from(view.open));
+            let correction = as_f64(self.learned.permille(&view.provider)) / 1_000.0;
+            metrics.estimate_correction.get_or_create(&[provider()]).set(correction);
             for (dimension, _, available) in &view.levels {
                 let family = if dimension.counts_requests() {
                     &metrics.bucket_available_requests
