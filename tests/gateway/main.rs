@@ -18,6 +18,7 @@
 //! - `odd_streams`: streams as providers really send them, and what they cost.
 //! - `beside`: what several tests do beside it.
 //! - `waiting`: who finds no room waits for it.
+//! - `learning`: estimates that learn, and counts that are remembered.
 //! - `leaving`: clients that go away.
 //! - `stalled`: clients that stop reading.
 //! - `refused_for_now`: a provider's 429.
@@ -47,6 +48,7 @@ mod health;
 mod hostile;
 mod hostile_http;
 mod hostile_sizes;
+mod learning;
 mod leaving;
 mod listeners;
 mod metrics;
