@@ -154,7 +154,7 @@ mod tests {
         for bound in [0, 1, 64, 1_000] {
             let memo = Memo::new(bound);
             for number in 0..5_000_u64 {
-                let text = format!("{number:0>width$}", width = REMEMBERED_BYTES_MIN);
+                let text = format!("{number:0>REMEMBERED_BYTES_MIN$}");
                 check(&memo, Vocabulary::O200k, Way::Text, &text, number);
                 assert!(memo.len() <= bound);
             }
