@@ -20,8 +20,8 @@ fn number(answer: &Response, name: &str) -> u64 {
 }
 
 fn off(told: u64, truth: u64) -> f64 {
-    let (told, truth) = (u32::try_from(told).unwrap(), u32::try_from(truth).unwrap());
-    f64::from(told) / f64::from(truth)
+    let number = |tokens: u64| f64::from(u32::try_from(tokens).expect("a few thousand"));
+    number(told) / number(truth)
 }
 
 /// What one exchange told before and after: estimated, reserved, and what it was.
@@ -34,16 +34,16 @@ struct Told {
 }
 
 async fn exchange(world: &World, text: &str, more: Value) -> Told {
-    let mut keys = json!({"messages": [{"role": "user", "content": text}]});
-    keys.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let answer = world.chat("sim", keys).send().await.unwrap();
+    let mut keys = more;
+    keys["messages"] = json!([{"role": "user", "content": text}]);
+    let answer = world.chat("sim", keys).send().await.expect("the gateway answers");
     assert_eq!(answer.status(), 200);
     let estimated = number(&answer, "x-tidegate-estimated-tokens");
     let reserved = number(&answer, "x-tidegate-reserved-tokens");
-    let usage = answer.json::<Value>().await.unwrap()["usage"].take();
+    let usage = answer.json::<Value>().await.expect("a plain answer is JSON")["usage"].take();
+    let used = |what: &str| usage[what].as_u64().expect("usage is told");
     until(world, |health| provider(health, "a")["open"] == 0).await;
-    let truth = usage["total_tokens"].as_u64().unwrap();
-    Told { estimated, reserved, truth, output: usage["completion_tokens"].as_u64().unwrap() }
+    Told { estimated, reserved, truth: used("total_tokens"), output: used("completion_tokens") }
 }
 
 /// A provider whose tokens are smaller than ours, with its state kept there.
