@@ -1,11 +1,12 @@
-//! The pace of counting by kind of text, and the cost of whole estimates.
+//! The pace of counting by kind of text, the cost of whole estimates, and what the memo saves of it.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::borrow::Cow;
 use std::hint::black_box;
+use std::sync::Arc;
 use tidegate::dialect::Dialect;
 use tidegate::ids::ModelName;
-use tidegate::tokens::{Encoding, Estimator, EstimatorSettings};
+use tidegate::tokens::{Encoding, Estimator, EstimatorSettings, Memo};
 use tidegate::units::Tokens;
 use tidegate::wire::{Call, Content, Spans};
 
@@ -113,9 +114,8 @@ fn conversation(turns: u32, words: &str, each: usize) -> Content<'_> {
     Content { texts, messages: turns, ..Content::default() }
 }
 
-fn estimating(criterion: &mut Criterion) {
-    let estimator = Estimator::new(EstimatorSettings { output_guess: Tokens(1000) });
-    let call = Call {
+fn chat() -> Call {
+    Call {
         dialect: Dialect::Chat,
         model: ModelName::from("gpt-4o"),
         stream: true,
@@ -123,7 +123,12 @@ fn estimating(criterion: &mut Criterion) {
         output_cap: None,
         choices: 1,
         spans: Spans { models: Vec::new(), stream_options: None, include_usage: None, insert: 1 },
-    };
+    }
+}
+
+fn estimating(criterion: &mut Criterion) {
+    let estimator = Estimator::new(EstimatorSettings { output_guess: Tokens(1000) });
+    let call = chat();
     let [(_, prose), ..] = kinds();
     let small = conversation(3, &prose, 150);
     let large = conversation(100, &prose, 2000);
@@ -143,5 +148,32 @@ fn estimating(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, counting, estimating);
+/// A conversation of 200 kB by its first estimate, and by one after it with one more turn. The memo is as large as a
+/// gateway's, and what is not measured fills it for each round.
+fn remembering(criterion: &mut Criterion) {
+    const TURNS: u32 = 100;
+    let plain = Estimator::new(EstimatorSettings { output_guess: Tokens(1000) });
+    let call = chat();
+    let [(_, prose), ..] = kinds();
+    let first = conversation(TURNS, &prose, 2000);
+    let second = conversation(TURNS + 1, &prose, 2000);
+    let fresh = || plain.clone().with_memo(Arc::new(Memo::new(65_536)));
+    let mut group = criterion.benchmark_group("remember");
+    group.bench_function("first_time", |bencher| {
+        let run = |estimator: Estimator| estimator.estimate("gpt-4o", black_box(&call), black_box(&first));
+        bencher.iter_batched(fresh, run, BatchSize::SmallInput);
+    });
+    group.bench_function("one_turn_more", |bencher| {
+        let filled = || {
+            let estimator = fresh();
+            estimator.estimate("gpt-4o", &call, &first);
+            estimator
+        };
+        let run = |estimator: Estimator| estimator.estimate("gpt-4o", black_box(&call), black_box(&second));
+        bencher.iter_batched(filled, run, BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, counting, estimating, remembering);
 criterion_main!(benches);

@@ -4,13 +4,15 @@
 //! room after a refusal, settle on the truth.
 
 use crate::scenario::{BURST, Knowledge, Scenario, TOKENS_PER_MINUTE};
+use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate::admission::{
-    Ask, Choice, Cost, Counting, Desk, Dimension, Effect, Limits, OutputCounts, Priority, QueueSettings,
-    Reading, SavedDesk, Ticket,
+    Ask, Choice, Cost, Counting, Desk, Dimension, Draws, Effect, Limits, Meaning, OutputCounts, Priority,
+    QueueSettings, Reading, SavedDesk, Share, Shortage, Ticket, Turn,
 };
-use tidegate::ids::{ModelName, ProviderId, TargetId};
+use tidegate::ids::{BudgetId, ModelName, ProviderId, TargetId};
 use tidegate::simulator::{Kind, Standing};
 use tidegate::units::{Moment, Tokens, WallTime};
 
@@ -19,19 +21,22 @@ const UNTOLD_WAIT: Duration = Duration::from_secs(1);
 
 /// How the simulated provider counts, as a gateway that knows OpenAI has it.
 const COUNTING: Counting =
-    Counting { output: OutputCounts::AtAdmission, cached_input: true, gives_back: false };
+    Counting { output: OutputCounts::AtAdmission, gives_back: false, ..Counting::USUAL };
 
 /// The desk with one provider.
 pub(crate) struct Gate {
     desk: Desk,
     queue: QueueSettings,
+    draws: Arc<Draws>,
+    /// Of those that were granted room, in case they have to come back.
+    turns: HashMap<(usize, Moment), Turn>,
+    asked: HashMap<Ticket, (usize, Moment)>,
 }
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Who {
     /// The number of the client; all its agents are one client.
-    #[expect(dead_code, reason = "the queue of today knows no clients")]
     pub(crate) client: usize,
     pub(crate) priority: Priority,
     /// When it came, however often it was refused since.
@@ -56,29 +61,50 @@ impl Gate {
             Knowledge::NoGateway | Knowledge::Learned => Limits::default(),
         };
         let queue = QueueSettings::default();
-        Gate { desk: Desk::new(queue, [(provider(), limits)]), queue }
+        let own = BudgetId::from("sim");
+        let pool = Some(BudgetId::from("sim/sim"));
+        Gate {
+            desk: Desk::new(queue, [(own.clone(), limits)]),
+            queue,
+            draws: Arc::new(Draws { configured: vec![own], pool }),
+            turns: HashMap::new(),
+            asked: HashMap::new(),
+        }
     }
 
     /// Asks for room for a call of so many input tokens, as the gateway counts them, and this cap.
     pub(crate) fn enter(&mut self, who: Who, input: u64, cap: u64, now: Moment) -> Ticket {
-        let Who { priority, entered, .. } = who;
+        let Who { client, priority, entered } = who;
         let estimate = Cost { input: Tokens(input), output: Tokens(cap), output_is_guess: false };
         let target = TargetId { provider: provider(), model: ModelName::from("sim") };
         let ask = Ask {
-            choices: vec![Choice { target, cost: COUNTING.reserved(estimate, Tokens(cap)) }],
+            choices: vec![Choice {
+                target,
+                draws: Arc::clone(&self.draws),
+                cost: COUNTING.reserved(estimate, Tokens(cap)),
+                open_from: entered,
+            }],
             priority,
+            share: Share { group: client as u64, ..Share::default() },
             entered,
-            patient_until: entered + self.queue.patience,
+            turn: self.turns.remove(&(client, entered)),
             deadline: entered + self.queue.max_wait,
         };
-        self.desk.enter(ask, now)
+        let ticket = self.desk.enter(ask, now);
+        self.asked.insert(ticket, (client, entered));
+        ticket
     }
 
     /// What was decided since the last call.
     pub(crate) fn decided(&mut self, now: Moment) -> Vec<Decided> {
         let effects = self.desk.take_effects().into_iter();
         let decided = effects.map(|effect| match effect {
-            Effect::Granted(grant) => Decided::Granted(grant.ticket, grant.held),
+            Effect::Granted(grant) => {
+                if let Some(asked) = self.asked.remove(&grant.ticket) {
+                    self.turns.insert(asked, grant.turn);
+                }
+                Decided::Granted(grant.ticket, grant.held)
+            }
             Effect::Refused(ticket, refusal) => {
                 Decided::Refused(ticket, refusal.until.map(|until| until.since(now)))
             }
@@ -95,20 +121,22 @@ impl Gate {
         told: &[Standing],
         now: Moment,
     ) {
-        self.hear(told, now);
+        self.hear(ticket, told, now);
         let truth = Cost { input: Tokens(used.0), output: Tokens(used.1), output_is_guess: false };
         self.desk.settle(ticket, COUNTING.settled(held, truth, Tokens::ZERO), now);
     }
 
     /// The provider has refused a call. It is to enter again, with its first time.
     pub(crate) fn limited(&mut self, ticket: Ticket, wait: Option<Duration>, told: &[Standing], now: Moment) {
-        self.hear(told, now);
-        self.desk.penalise(ticket, now + wait.unwrap_or(UNTOLD_WAIT), now);
+        self.hear(ticket, told, now);
+        let until = now + wait.unwrap_or(UNTOLD_WAIT);
+        let shortage = Shortage { meaning: Meaning::Minute, until, dimension: None, limit: None };
+        self.desk.penalise(ticket, &shortage, now);
     }
 
-    /// Today's desk does not listen.
-    fn hear(&mut self, told: &[Standing], _now: Moment) {
-        let _readings: Vec<Reading> = told.iter().map(reading).collect();
+    fn hear(&mut self, ticket: Ticket, told: &[Standing], now: Moment) {
+        let readings: Vec<Reading> = told.iter().map(reading).collect();
+        self.desk.hear(ticket, &readings, now);
     }
 
     pub(crate) fn poll(&mut self, now: Moment) {

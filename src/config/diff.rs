@@ -56,8 +56,8 @@ pub fn diff(old: &Settings, new: &Settings) -> Changes {
         ("default provider", was.default_provider != is.default_provider),
         ("queue", (was.queue, was.keepalive) != (is.queue, is.keepalive)),
         ("retry", was.retry != is.retry),
-        ("estimate", was.output_guess != is.output_guess),
         ("exchanges kept", was.exchanges_kept != is.exchanges_kept),
+        ("estimate", (was.output_guess, was.learning) != (is.output_guess, is.learning)),
     ];
     say.extend(named_changes(others).into_iter().map(|part| format!("{part} changed")));
     changes

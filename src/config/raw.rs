@@ -92,7 +92,7 @@ section! {
 
 section! {
     /// `[estimate]`.
-    RawEstimate { output_guess: u64, }
+    RawEstimate { output_guess: u64, output_percentile: u64, learn: bool, memo_entries: u64, }
 }
 
 section! {

@@ -19,7 +19,7 @@ use super::reading::Bytes;
 use super::secret_source::{SecretError, SecretSource};
 use super::settings::Settings;
 use crate::admission::QueueSettings;
-use crate::exchange::{ExchangeSettings, KeepAlive};
+use crate::exchange::{ExchangeSettings, KeepAlive, LearningSettings};
 use crate::ids::ProviderId;
 use crate::observe::{LogFormat, LogSettings};
 use crate::routing::{BreakerPolicy, RetryPolicy};
@@ -66,6 +66,7 @@ pub(super) fn resolve(
     let mut raw_queue = section(raw.queue);
     let mut raw_log = section(raw.log);
     let exchanges_kept = raw_log.exchanges_kept.take();
+    let (output_guess, learning) = resolver.estimate(section(raw.estimate));
     let exchange = ExchangeSettings {
         routes: resolver.routes(section(raw.route), &names),
         default_provider: resolver.default_provider(default_provider, &names),
@@ -73,8 +74,9 @@ pub(super) fn resolve(
         keepalive: resolver.keepalive(&mut raw_queue),
         queue: resolver.queue(raw_queue),
         retry: resolver.retry(section(raw.retry)),
-        output_guess: resolver.estimate(section(raw.estimate)),
         exchanges_kept: resolver.exchanges_kept(exchanges_kept),
+        output_guess,
+        learning,
     };
     let store = resolver.store(section(raw.store));
     let log = resolver.log(raw_log);
@@ -170,9 +172,20 @@ impl Resolver<'_> {
         policy
     }
 
-    fn estimate(&mut self, raw: RawEstimate) -> u32 {
-        let usual = ExchangeSettings::default().output_guess;
-        as_u32(self.number(raw.output_guess, "estimate.output_guess", usual.into(), 1..=10_000_000))
+    fn estimate(&mut self, raw: RawEstimate) -> (u32, LearningSettings) {
+        let guess = ExchangeSettings::default().output_guess;
+        let guess = self.number(raw.output_guess, "estimate.output_guess", guess.into(), 1..=10_000_000);
+        let usual = LearningSettings::default();
+        let percentile = usual.output_percentile.into();
+        let percentile = self.number(raw.output_percentile, "estimate.output_percentile", percentile, 1..=99);
+        let entries = usual.memo_entries.into();
+        let entries = self.number(raw.memo_entries, "estimate.memo_entries", entries, 0..=100_000_000);
+        let learning = LearningSettings {
+            learn: raw.learn.map_or(usual.learn, Spanned::into_inner),
+            output_percentile: u8::try_from(percentile).expect("it is below a hundred"),
+            memo_entries: as_u32(entries),
+        };
+        (as_u32(guess), learning)
     }
 
     /// Written under `[log]`, because it is what an operator reads.

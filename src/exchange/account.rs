@@ -3,6 +3,7 @@
 //! Invariant: closed exactly once; the first ending counts.
 
 use super::Gateway;
+use super::learned::Lesson;
 use super::story::Telling;
 use super::turnstile::Reservation;
 use crate::admission::{Cost, Counting};
@@ -51,6 +52,8 @@ pub(super) struct Account {
     pub(super) status: u16,
     pub(super) target: TargetId,
     pub(super) estimate: Cost,
+    /// What its usage will teach.
+    pub(super) lesson: Lesson,
     /// What the provider charges against its limits.
     pub(super) counting: Counting,
     pub(super) attempts: u32,
@@ -97,6 +100,11 @@ impl Account {
         let held = self.held;
         let truth = self.truth(ending, usage);
         let cached = usage.unwrap_or_default().cached_input;
+        // Before the desk hears of it, because that is what makes a checkpoint due.
+        if let Some(usage) = usage {
+            let is_complete = ending == Ending::Complete;
+            self.gateway.learned.teach(&self.target, self.lesson, usage, is_complete);
+        }
         reservation.settle(self.counting.settled(held, truth, cached));
         self.used = Some(truth);
         self.measure(ending, usage, truth);

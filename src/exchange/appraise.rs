@@ -1,11 +1,13 @@
 //! Reading a call and estimating its cost, off the async threads where that takes long.
 
+use super::learned::{Learned, Sizing};
 use super::live::Live;
 use super::ways::{Interpreted, Skipped, sort_out};
 use super::{Fault, Gateway, Request, router};
 use crate::admission::Cost;
 use crate::routing::Found;
-use crate::tokens::{Encoding, INLINE_BYTES_MAX};
+use crate::tokens::{Encoding, Estimator, EstimatorSettings, INLINE_BYTES_MAX};
+use crate::units::Tokens;
 use crate::wire::{self, Asked, Call};
 use std::sync::Arc;
 
@@ -17,7 +19,9 @@ pub(super) struct Appraised {
     pub(super) found: Found,
     /// Targets that cannot.
     pub(super) skipped: Vec<Skipped>,
-    /// As counted, under nobody's rules yet.
+    /// As counted, for nobody yet.
+    pub(super) sizing: Sizing,
+    /// What is expected at the first target, under nobody's rules yet.
     pub(super) cost: Cost,
     /// The request for those who speak another dialect.
     pub(super) interpreted: Arc<Interpreted>,
@@ -29,7 +33,7 @@ impl Gateway {
         let began = self.clock.now();
         let interpreted = Arc::new(Interpreted::new(request.asked.clone(), request.body.clone()));
         let at_once = if request.body.len() <= INLINE_BYTES_MAX {
-            appraised(live, &request.asked, &request.body, &interpreted, false)?
+            appraised(live, &self.learned, &request.asked, &request.body, &interpreted, false)?
         } else {
             None
         };
@@ -37,10 +41,15 @@ impl Gateway {
             Some(appraised) => appraised,
             None => {
                 let (live, asked, body) = (Arc::clone(live), request.asked.clone(), request.body.clone());
-                let whole = beside(move || appraised(&live, &asked, &body, &interpreted, true)).await??;
-                whole.expect("it may wait for the vocabulary")
+                let learned = Arc::clone(&self.learned);
+                let work = move || appraised(&live, &learned, &asked, &body, &interpreted, true);
+                beside(work).await??.expect("it may wait for the vocabulary")
             }
         };
+        let work = appraised.sizing.estimate.work;
+        for (how, bytes) in [("counted", work.counted), ("remembered", work.remembered)] {
+            self.metrics.estimated_bytes.get_or_create(&[("how", how.to_owned())]).inc_by(bytes as u64);
+        }
         self.metrics.overhead.observe(self.clock.now().since(began).as_secs_f64());
         Ok(appraised)
     }
@@ -50,6 +59,7 @@ impl Gateway {
 /// takes too long here.
 fn appraised(
     live: &Live,
+    learned: &Learned,
     asked: &Asked,
     body: &[u8],
     interpreted: &Arc<Interpreted>,
@@ -58,17 +68,27 @@ fn appraised(
     let (call, content) = wire::read(asked, body)?;
     let mut found = router::find(live, &call.model)?;
     // The first target's model tells the vocabulary: a public name may be anything.
-    let model = found.targets.first().map_or(call.model.clone(), |target| target.model.clone());
+    let first = found.targets.first().cloned();
+    let model = first.as_ref().map_or(call.model.clone(), |target| target.model.clone());
     if !may_load && !Encoding::of_model(model.as_str()).is_loaded() {
         return Ok(None);
     }
-    let estimate = Gateway::estimator(live).estimate(model.as_str(), &call, &content);
-    let cost =
-        Cost { input: estimate.input, output: estimate.output, output_is_guess: estimate.output_is_guess };
+    let output_guess = Tokens(u64::from(live.settings.output_guess));
+    let estimator = Estimator::new(EstimatorSettings { output_guess }).with_memo(Arc::clone(&learned.memo));
+    let estimate = estimator.estimate(model.as_str(), &call, &content);
+    let sizing = Sizing {
+        estimate,
+        model,
+        choices: call.choices,
+        client: 0,
+        output_guess,
+        settings: live.settings.learning,
+    };
+    let cost = first.map(|target| learned.foresee(&sizing, &target).cost).unwrap_or_default();
     let (targets, skipped) = sort_out(live, interpreted, found.targets);
     found.targets = targets;
     let interpreted = Arc::clone(interpreted);
-    Ok(Some(Appraised { call, found, skipped, cost, interpreted }))
+    Ok(Some(Appraised { call, found, skipped, sizing, cost, interpreted }))
 }
 
 /// Runs `work` where it may take its time. A panic in it is a fault of this exchange alone.

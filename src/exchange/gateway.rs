@@ -4,6 +4,7 @@
 //! because what they have learned is worth keeping.
 
 use super::health::Health;
+use super::learned::{Learned, SavedLearned};
 use super::live::{Live, Unusable};
 use super::relay::GATHERED_MAX;
 use super::story::{Chronicle, Telling};
@@ -13,8 +14,7 @@ use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::observe::{Metrics, StatusStep, status_class};
 use crate::routing::SavedBreakers;
-use crate::tokens::{Estimator, EstimatorSettings};
-use crate::units::{Tokens, WallTime};
+use crate::units::WallTime;
 use crate::upstream::Hop;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub struct Gateway {
     pub(super) live: LiveSettings,
     pub(super) turnstile: Arc<Turnstile>,
     pub(super) health: Health,
+    pub(super) learned: Arc<Learned>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) chronicle: Chronicle,
     /// For answers that are held back until they are whole.
@@ -35,7 +36,7 @@ pub struct Gateway {
     pub(super) hop: Hop,
 }
 
-/// What outlives the process: the budgets and the breakers.
+/// What outlives the process: the budgets, the breakers, and what estimates have learned.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SavedState {
     /// The budgets, with the time at which both were saved.
@@ -43,6 +44,9 @@ pub struct SavedState {
     /// The breakers that were open.
     #[serde(default)]
     pub breakers: SavedBreakers,
+    /// What estimates have learned.
+    #[serde(default, deserialize_with = "SavedLearned::leniently")]
+    pub learned: SavedLearned,
 }
 
 impl Gateway {
@@ -58,6 +62,7 @@ impl Gateway {
             health: Health::new(clock, live.breakers()),
             chronicle: Chronicle::new(live.settings.exchanges_kept),
             gathering: Arc::new(Semaphore::new(GATHERED_MAX)),
+            learned: Arc::new(Learned::new(live.settings.learning)),
             hop: Hop::new(&uuid::Uuid::now_v7().simple().to_string()).expect("a UUID is plain text"),
             live: LiveSettings::from_pointee(live),
             clock,
@@ -74,6 +79,7 @@ impl Gateway {
         self.turnstile.retune(live.settings.queue, live.limits());
         self.health.set_policies(live.breakers());
         self.chronicle.keep(live.settings.exchanges_kept);
+        self.learned.retune(live.settings.learning);
         self.live.store(Arc::new(live));
         Ok(())
     }
@@ -105,19 +111,19 @@ impl Gateway {
 
     /// What outlives the process.
     pub fn save(&self) -> SavedState {
-        SavedState { desk: self.turnstile.save().1, breakers: self.health.save() }
+        SavedState {
+            desk: self.turnstile.save().1,
+            breakers: self.health.save(),
+            learned: self.learned.save(),
+        }
     }
 
     /// Takes over what an earlier process saved.
     pub fn restore(&self, saved: &SavedState) {
         self.turnstile.restore(&saved.desk);
+        self.learned.restore(&saved.learned);
         let elapsed = self.clock.wall().since(WallTime(saved.desk.wall_ms));
         self.health.restore(&saved.breakers, elapsed);
-    }
-
-    /// The estimator for these settings; it is nothing but them.
-    pub(super) fn estimator(live: &Live) -> Estimator {
-        Estimator::new(EstimatorSettings { output_guess: Tokens(u64::from(live.settings.output_guess)) })
     }
 
     pub(super) fn count_answer(&self, dialect: Dialect, provider: &str, status: u16) {

@@ -18,6 +18,7 @@ mod health;
 mod interpreter;
 mod kept;
 mod late;
+mod learned;
 mod live;
 mod models;
 mod passthrough;
@@ -35,10 +36,11 @@ pub use answer::{Answer, AnswerBody};
 pub use fault::Fault;
 pub use gateway::{Gateway, SavedState};
 pub use kept::Kept;
+pub use learned::SavedLearned;
 pub use live::Unusable;
 pub use passthrough::PassRequest;
 pub use relay::Relay;
-pub use settings::{ExchangeSettings, KeepAlive, Provider, Route};
+pub use settings::{ExchangeSettings, KeepAlive, LearningSettings, Provider, Route};
 pub use story::{Chronicle, Telling};
 pub use turnstile::{Reservation, Turnstile};
 pub use ways::Skipped;
@@ -113,7 +115,8 @@ impl Gateway {
     /// The way of a request.
     async fn exchange(self: &Arc<Self>, request: &Request, trace: &mut Trace) -> Result<Answer, Fault> {
         let live = self.live.load_full();
-        let Appraised { call, found, skipped, cost, interpreted } = self.appraise(&live, request).await?;
+        let appraised = self.appraise(&live, request).await?;
+        let Appraised { call, found, skipped, sizing, cost, interpreted } = appraised;
         trace.read(&call, cost, &found.targets);
         self.skip(skipped, trace);
         if found.targets.is_empty() {
@@ -123,7 +126,7 @@ impl Gateway {
         trace.telling.head(|story| story.priority = Some(priority.name().into()));
         let entered = self.clock.now();
         let deadline = deadline::of(&live.settings, request, call.stream, entered)?;
-        let mut course = Course::new(&live, found, cost, priority, entered, deadline);
+        let mut course = Course::new(&live, found, sizing, priority, entered, deadline);
         loop {
             let ask = course.ask(self, &live, self.clock.now())?;
             let mut reservation = self.wait_for_room(ask, trace).await?;
@@ -260,6 +263,7 @@ impl Gateway {
             stream: matches!(begun.kind, BegunKind::Events { .. }),
             target: reservation.target().clone(),
             estimate: trace.estimated.unwrap_or_default(),
+            lesson: trace.lesson,
             counting,
             attempts: trace.attempts,
             waited: trace.waited,

@@ -3,11 +3,12 @@
 use super::Gateway;
 use super::beginning::GivenBack;
 use super::fault::Fault;
+use super::learned::Sizing;
 use super::live::Live;
-use crate::admission::{Ask, Choice, Cost, Priority, Share, Turn};
+use crate::admission::{Ask, Choice, Priority, Share, Turn};
 use crate::ids::{ModelName, TargetId};
 use crate::routing::{Found, Plan};
-use crate::units::{Moment, Tokens};
+use crate::units::Moment;
 use http::HeaderMap;
 
 /// The header with which a client names its class.
@@ -20,9 +21,8 @@ const SHOWN_NAME_MAX: usize = 80;
 #[derive(Debug)]
 pub(super) struct Course {
     pub(super) plan: Plan,
-    cost: Cost,
-    /// Held of output that counts only as it is produced.
-    output_guess: Tokens,
+    /// The call, as it was estimated for its first target.
+    pub(super) sizing: Sizing,
     /// The last refusal of a provider that could be given back.
     pub(super) refusal: Option<GivenBack>,
     pub(super) priority: Priority,
@@ -60,15 +60,14 @@ impl Course {
     pub(super) fn new(
         live: &Live,
         found: Found,
-        cost: Cost,
+        sizing: Sizing,
         priority: Priority,
         entered: Moment,
         deadline: Moment,
     ) -> Course {
         Course {
             plan: Plan::new(found.targets, live.settings.retry, deadline),
-            cost,
-            output_guess: Tokens(u64::from(live.settings.output_guess)),
+            sizing,
             refusal: None,
             priority,
             entered,
@@ -84,7 +83,8 @@ impl Course {
         let targets =
             gateway.health.well(self.plan.remaining(), now).map_err(|until| Fault::AllSick { until })?;
         let choice = |(rank, target): (usize, TargetId)| {
-            let cost = live.counting(&target.provider).reserved(self.cost, self.output_guess);
+            let foresight = gateway.learned.foresee(&self.sizing, &target);
+            let cost = foresight.reserved(live.counting(&target.provider));
             let open_from = if rank == 0 { self.entered } else { self.patient_until };
             Choice { draws: live.draws(&target), target, cost, open_from }
         };

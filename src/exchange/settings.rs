@@ -71,10 +71,29 @@ pub struct ExchangeSettings {
     pub keepalive: KeepAlive,
     /// How attempts are spaced.
     pub retry: RetryPolicy,
-    /// Output tokens reserved for a call that names no cap.
+    /// Output tokens reserved for a call that names no cap, where nothing is known of answers like its own.
     pub output_guess: u32,
     /// How many of the last exchanges can be told of; 0 tells of none.
     pub exchanges_kept: usize,
+    /// What estimates learn.
+    pub learning: LearningSettings,
+}
+
+/// What estimates learn from usage that providers report, and remember of what was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearningSettings {
+    /// Whether estimates are corrected, and outputs guessed, by what was reported before.
+    pub learn: bool,
+    /// How many answers of a hundred are to be no longer than the output that is reserved without a cap.
+    pub output_percentile: u8,
+    /// How many counts of texts are remembered.
+    pub memo_entries: u32,
+}
+
+impl Default for LearningSettings {
+    fn default() -> Self {
+        LearningSettings { learn: true, output_percentile: 90, memo_entries: 65_536 }
+    }
 }
 
 impl Default for ExchangeSettings {
@@ -88,6 +107,7 @@ impl Default for ExchangeSettings {
             retry: RetryPolicy::default(),
             output_guess: 1_024,
             exchanges_kept: 10_000,
+            learning: LearningSettings::default(),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::beginning::{Begun, Failed};
 use super::kept::Wish;
+use super::learned::Lesson;
 use super::router::Course;
 use super::shortage::Refusals;
 use super::story::{Telling, clipped, clipped_model};
@@ -24,6 +25,8 @@ use std::time::Duration;
 pub(super) struct Trace {
     pub(super) telling: Telling,
     pub(super) estimated: Option<Cost>,
+    /// What the usage of who was asked last will teach.
+    pub(super) lesson: Lesson,
     pub(super) reserved: Option<Cost>,
     pub(super) attempts: u32,
     pub(super) target: Option<TargetId>,
@@ -47,6 +50,7 @@ impl Trace {
         Trace {
             telling,
             estimated: None,
+            lesson: Lesson::default(),
             reserved: None,
             attempts: 0,
             target: None,
@@ -171,6 +175,8 @@ impl Gateway {
         }
         trace.attempts += 1;
         trace.target = Some(target.clone());
+        let foresight = self.learned.foresee(&course.sizing, target);
+        (trace.estimated, trace.lesson) = (Some(foresight.cost), foresight.lesson);
         trace.reserved = Some(reservation.held());
     }
 

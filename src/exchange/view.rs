@@ -56,6 +56,13 @@ impl Gateway {
             gauge.set(as_f64(depth as u64));
         }
         metrics.exchanges_kept.set(i64::try_from(self.chronicle.kept().0).unwrap_or(i64::MAX));
+        let (factors, lengths) = self.learned.sizes();
+        for (what, size) in
+            [("counts", self.learned.memo.len()), ("corrections", factors), ("lengths", lengths)]
+        {
+            metrics.learned_entries.get_or_create(&[("what", what.to_owned())]).set(as_f64(size as u64));
+        }
+        metrics.estimate_correction.clear();
         metrics.bucket_available_tokens.clear();
         metrics.bucket_available_requests.clear();
         metrics.reservations_open.clear();
@@ -74,6 +81,8 @@ impl Gateway {
             let provider = || ("provider", provider.to_owned());
             if !view.is_pool {
                 metrics.reservations_open.get_or_create(&[provider()]).set(f64::from(view.open));
+                let permille = self.learned.permille(&ProviderId::from(view.budget.as_str()));
+                metrics.estimate_correction.get_or_create(&[provider()]).set(as_f64(permille) / 1_000.0);
             }
             for (dimension, _, available) in &view.levels {
                 let family = if dimension.counts_requests() {

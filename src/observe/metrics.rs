@@ -57,6 +57,12 @@ pub struct Metrics {
     pub tokens: Counters<2>,
     /// Labels: provider.
     pub token_estimate_error: Histograms<1>,
+    /// Labels: how.
+    pub estimated_bytes: Counters<1>,
+    /// Labels: provider. Set when the page is read.
+    pub estimate_correction: Gauges<1>,
+    /// Labels: what. Set when the page is read.
+    pub learned_entries: Gauges<1>,
     /// Labels: provider, model (empty for the provider's configured limits), limit. Set when the page is read.
     pub bucket_available_tokens: Gauges<3>,
     /// Labels: provider, model (as above), limit. Set when the page is read.
@@ -127,6 +133,9 @@ impl Metrics {
             overhead: Histogram::new(OVERHEADS),
             tokens: Family::default(),
             token_estimate_error: Family::new_with_constructor(ratios),
+            estimated_bytes: Family::default(),
+            estimate_correction: Family::default(),
+            learned_entries: Family::default(),
             bucket_available_tokens: Family::default(),
             bucket_available_requests: Family::default(),
             reservations_open: Family::default(),
@@ -188,6 +197,21 @@ impl Metrics {
             "tidegate_token_estimate_error_ratio",
             "Input tokens that the provider counted, divided by those estimated",
             self.token_estimate_error.clone(),
+        );
+        r.register(
+            "tidegate_estimated_bytes",
+            "Bytes of text that were estimated, counted or remembered",
+            self.estimated_bytes.clone(),
+        );
+        r.register(
+            "tidegate_estimate_correction_ratio",
+            "What estimates of input are multiplied by for a model that is new at the provider",
+            self.estimate_correction.clone(),
+        );
+        r.register(
+            "tidegate_learned_entries",
+            "Entries of what estimates have learned; bounded",
+            self.learned_entries.clone(),
         );
         r.register("tidegate_cancelled", "Exchanges whose client went away", self.cancelled.clone());
         r.register(

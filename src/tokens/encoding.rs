@@ -5,6 +5,7 @@
 //! whatever the text is.
 
 use super::family::Family;
+use super::memo::{Memo, Way, Work};
 use super::pieces::Pieces;
 use super::vocabulary::Vocabulary;
 use crate::units::Tokens;
@@ -42,9 +43,49 @@ impl Encoding {
         Pieces::of(text).map(|piece| tables.count(piece) as u64).sum()
     }
 
+    /// Tokens of a text of `other` as this encoding would count them, as near as the factors tell.
+    pub fn instead_of(self, other: Encoding, tokens: Tokens) -> Tokens {
+        if self.permille == other.permille {
+            return tokens;
+        }
+        Tokens(tokens.0.saturating_mul(self.permille).div_ceil(other.permille.max(1)))
+    }
+
     /// Applies the factor, rounding up.
     pub(super) fn corrected(self, count: u64) -> Tokens {
         Tokens(count.saturating_mul(self.permille).div_ceil(1000))
+    }
+}
+
+/// Counts for one estimate, through the memo if there is one, and notes what work that was.
+#[derive(Debug)]
+pub(super) struct Counter<'a> {
+    pub(super) encoding: Encoding,
+    memo: Option<&'a Memo>,
+    pub(super) work: Work,
+}
+
+impl<'a> Counter<'a> {
+    pub(super) fn new(encoding: Encoding, memo: Option<&'a Memo>) -> Counter<'a> {
+        Counter { encoding, memo, work: Work::default() }
+    }
+
+    /// A count of the vocabulary alone. Piece by piece, so that a long text that has grown at its end is known but
+    /// for that.
+    pub(super) fn text(&mut self, text: &str) -> u64 {
+        let tables = self.encoding.vocabulary.tables();
+        Pieces::of(text).map(|piece| self.once(Way::Text, piece, || tables.count(piece) as u64)).sum()
+    }
+
+    /// A count of the vocabulary alone, made by `count` unless it is known.
+    pub(super) fn once(&mut self, way: Way, text: &str, count: impl FnOnce() -> u64) -> u64 {
+        match self.memo {
+            Some(memo) => memo.count(self.encoding.vocabulary, way, text, &mut self.work, count),
+            None => {
+                self.work.counted += text.len();
+                count()
+            }
+        }
     }
 }
 

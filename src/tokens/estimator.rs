@@ -2,10 +2,14 @@
 //!
 //! Refuses to know limits and providers. Sums saturate; nothing that a client writes makes it panic.
 
+use super::encoding::Counter;
 use super::family::Family;
+use super::kind::{Kind, kind_of};
+use super::memo::{Memo, Work};
 use crate::dialect::Dialect;
 use crate::units::Tokens;
 use crate::wire::{Call, Content};
+use std::sync::Arc;
 
 /// How much, as [`counted_bytes`] tells, may be counted on the thread that carries traffic. Measured
 /// with optimisation, a millisecond counts 110,000 bytes or more of prose, code and JSON, 60,000 of
@@ -39,6 +43,10 @@ pub struct Estimate {
     pub output: Tokens,
     /// Whether `output` is a guess, because the client set no cap.
     pub output_is_guess: bool,
+    /// What most of the input is.
+    pub kind: Kind,
+    /// What it took to count it.
+    pub work: Work,
 }
 
 impl Estimate {
@@ -52,12 +60,18 @@ impl Estimate {
 #[derive(Clone, Debug)]
 pub struct Estimator {
     settings: EstimatorSettings,
+    memo: Option<Arc<Memo>>,
 }
 
 impl Estimator {
     /// An estimator; loads nothing yet.
     pub fn new(settings: EstimatorSettings) -> Estimator {
-        Estimator { settings }
+        Estimator { settings, memo: None }
+    }
+
+    /// An estimator that counts through this memo.
+    pub fn with_memo(self, memo: Arc<Memo>) -> Estimator {
+        Estimator { memo: Some(memo), ..self }
     }
 
     /// The cost of `call` at `model`, the name that the target knows it by. Takes time in proportion to
@@ -65,7 +79,9 @@ impl Estimator {
     pub fn estimate(&self, model: &str, call: &Call, content: &Content<'_>) -> Estimate {
         let family = Family::of_model(model);
         let (output, output_is_guess) = self.output(call);
-        Estimate { input: input(&family, call.dialect, content), output, output_is_guess }
+        let mut counter = Counter::new(family.encoding, self.memo.as_deref());
+        let (input, kind) = input(&family, call.dialect, content, &mut counter);
+        Estimate { input, output, output_is_guess, kind, work: counter.work }
     }
 
     fn output(&self, call: &Call) -> (Tokens, bool) {
@@ -86,9 +102,13 @@ pub fn counted_bytes(content: &Content<'_>) -> usize {
     texts + schemas + items * ITEM_BYTES
 }
 
-fn input(family: &Family, dialect: Dialect, content: &Content<'_>) -> Tokens {
-    let encoding = family.encoding;
-    let texts = content.texts.iter().map(|text| encoding.count_uncorrected(text)).sum();
+fn input(
+    family: &Family,
+    dialect: Dialect,
+    content: &Content<'_>,
+    counter: &mut Counter<'_>,
+) -> (Tokens, Kind) {
+    let texts = content.texts.iter().map(|text| counter.text(text)).sum();
     let images: Tokens = content.images.iter().map(|image| family.image.tokens(image)).sum();
     let audio = u64::from(content.audio_seconds) * family.audio_per_second;
     let frames = if dialect.is_conversation() {
@@ -96,12 +116,11 @@ fn input(family: &Family, dialect: Dialect, content: &Content<'_>) -> Tokens {
     } else {
         0
     };
-    encoding.corrected(texts)
-        + family.tools.tokens(&content.schemas, content.tools, encoding)
-        + images
-        + Tokens(audio)
-        + Tokens(frames)
-        + content.encoded
+    let written = family.encoding.corrected(texts)
+        + family.tools.tokens(&content.schemas, content.tools, counter)
+        + content.encoded;
+    let media = images + Tokens(audio);
+    (written + media + Tokens(frames), kind_of(content, written, media))
 }
 
 #[cfg(test)]
@@ -173,7 +192,8 @@ mod tests {
     fn embeddings_and_completions_have_no_frames_and_embeddings_no_output() {
         let content = Content { texts: vec!["hello world".into()], encoded: Tokens(7), ..Content::default() };
         let embeddings = check("text-embedding-3-small", &call(Dialect::Embeddings), &content);
-        assert_eq!(embeddings, Estimate { input: Tokens(9), output: Tokens::ZERO, output_is_guess: false });
+        assert_eq!((embeddings.input, embeddings.output), (Tokens(9), Tokens::ZERO));
+        assert!(!embeddings.output_is_guess);
         let completions = check("davinci-002", &call(Dialect::Completions), &content);
         assert_eq!((completions.input, completions.output), (Tokens(9), Tokens(1000)));
     }
@@ -235,6 +255,55 @@ mod tests {
         for model in ["gpt-4o", "gpt-5.6", "claude-opus-5", "gemini-2.5-pro", "x"] {
             assert_eq!(check(model, &absurd, &content).total(), Tokens(u64::MAX), "{model}");
         }
+    }
+
+    /// Paragraphs that differ, some 2 kB each.
+    fn paragraphs(count: usize) -> Vec<String> {
+        let line = |turn: usize, line: usize| format!("Turn {turn} tells in line {line} what nobody knew. ");
+        (0..count).map(|turn| (0..45).map(|at| line(turn, at)).collect()).collect()
+    }
+
+    #[test]
+    fn a_conversation_resent_with_one_more_turn_costs_only_that_turn() {
+        let estimator = Estimator::new(EstimatorSettings { output_guess: Tokens(1000) });
+        let turns = paragraphs(101);
+        let tool = format!(r#"{{"type":"function","function":{{"name":"f","description":"{}"}}}}"#, turns[0]);
+        let part = |turns: &'_ [String]| -> Vec<std::borrow::Cow<'static, str>> {
+            turns.iter().flat_map(|turn| ["user".to_owned().into(), turn.clone().into()]).collect()
+        };
+        let content = |turns: &[String]| Content { texts: part(turns), ..Content::default() };
+        let (mut first, mut second) = (content(&turns[..100]), content(&turns));
+        (first.schemas, second.schemas) = (vec![tool.as_str()], vec![tool.as_str()]);
+        for model in ["gpt-4o", "claude-sonnet-4-5"] {
+            let call = call(Dialect::Chat);
+            let remembering = estimator.clone().with_memo(Arc::new(Memo::new(10_000)));
+            let before = remembering.estimate(model, &call, &first);
+            assert_eq!(before.work, Work { counted: counted_bytes_alone(&first), remembered: 0 });
+            let after = remembering.estimate(model, &call, &second);
+            let names: usize = 101 * "user".len();
+            assert_eq!(after.work.counted, turns[100].len() + names, "{model}");
+            assert!(after.work.counted * 10 < before.work.counted);
+            assert_eq!(after.input, estimator.estimate(model, &call, &second).input, "{model}");
+        }
+    }
+
+    #[test]
+    fn one_text_that_has_grown_costs_only_its_end() {
+        let remembering = Estimator::new(EstimatorSettings { output_guess: Tokens(1000) })
+            .with_memo(Arc::new(Memo::new(10_000)));
+        let (before, after) = (paragraphs(100).concat(), paragraphs(101).concat());
+        let work = |text: &str| {
+            let content = Content { texts: vec![text.into()], ..Content::default() };
+            remembering.estimate("gpt-4o", &call(Dialect::Completions), &content).work
+        };
+        let first = work(&before);
+        assert_eq!(first.counted, before.len());
+        assert!(work(&after).counted * 10 < first.counted);
+    }
+
+    fn counted_bytes_alone(content: &Content<'_>) -> usize {
+        content.texts.iter().map(|text| text.len()).sum::<usize>()
+            + content.schemas.iter().map(|schema| schema.len()).sum::<usize>()
     }
 
     #[test]

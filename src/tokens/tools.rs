@@ -4,7 +4,8 @@
 //! formula that is exact for flat functions. Everything else is counted as the JSON that it is, without
 //! its white space, which is what other models are shown and a little more than OpenAI's rendering.
 
-use super::encoding::Encoding;
+use super::encoding::{Counter, Encoding};
+use super::memo::Way;
 use super::vocabulary::Vocabulary;
 use crate::units::Tokens;
 use serde::Deserialize;
@@ -35,23 +36,31 @@ const END: u64 = 12;
 
 impl ToolRule {
     /// The tokens of all definitions together, of which so many are tools; none cost none.
-    pub(super) fn tokens(self, schemas: &[&str], tools: u32, encoding: Encoding) -> Tokens {
+    pub(super) fn tokens(self, schemas: &[&str], tools: u32, counter: &mut Counter<'_>) -> Tokens {
         if schemas.is_empty() {
             return Tokens::ZERO;
         }
+        let encoding = counter.encoding;
         let frame = if encoding.vocabulary == Vocabulary::Cl100k { FUNCTION_CL100K } else { FUNCTION };
-        let text = |schema: &str| encoding.corrected(encoding.count_uncorrected(&minified(schema)));
+        let text = |schema: &str| encoding.count_uncorrected(&minified(schema));
         match self {
             ToolRule::Cookbook => {
-                let each = schemas.iter().map(|schema| match Function::read(schema) {
-                    Some(function) => Tokens(frame + function.tokens(encoding)),
-                    None => Tokens(frame) + text(schema),
+                let formula = |schema: &str| match Function::read(schema) {
+                    Some(function) => function.tokens(encoding),
+                    None => text(schema),
+                };
+                let each = schemas.iter().map(|schema| {
+                    let count = counter.once(Way::Function, schema, || formula(schema));
+                    Tokens(frame) + encoding.corrected(count)
                 });
                 each.sum::<Tokens>() + Tokens(END)
             }
             ToolRule::Text { prompt } => {
                 let prompt = if tools > 0 { prompt } else { 0 };
-                schemas.iter().map(|schema| text(schema)).sum::<Tokens>() + Tokens(prompt)
+                let each = schemas
+                    .iter()
+                    .map(|schema| encoding.corrected(counter.once(Way::Json, schema, || text(schema))));
+                each.sum::<Tokens>() + Tokens(prompt)
             }
         }
     }
@@ -168,7 +177,7 @@ mod tests {
         "required": ["location"]}}}"#;
 
     fn cookbook(model: &str, schemas: &[&str]) -> u64 {
-        ToolRule::Cookbook.tokens(schemas, 1, Encoding::of_model(model)).0
+        ToolRule::Cookbook.tokens(schemas, 1, &mut Counter::new(Encoding::of_model(model), None)).0
     }
 
     #[test]
@@ -205,7 +214,8 @@ mod tests {
         let claude = Encoding::of_model("claude-sonnet-4-5");
         let text = claude.count(&minified(nested));
         for (tools, prompt) in [(1, 496), (0, 0)] {
-            let tokens = ToolRule::Text { prompt: 496 }.tokens(&[nested], tools, claude);
+            let rule = ToolRule::Text { prompt: 496 };
+            let tokens = rule.tokens(&[nested], tools, &mut Counter::new(claude, None));
             assert_eq!(tokens, text + Tokens(prompt), "the hidden prompt is that of tools, not of schemas");
         }
     }

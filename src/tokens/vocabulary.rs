@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use tiktoken::CoreBpe;
 
 /// A byte pair vocabulary with its splitting rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Vocabulary {
     /// OpenAI since gpt-4o. The harmony variant of gpt-oss has the same merges, and special tokens
     /// are never looked for, so it is counted with this one and not loaded a second time.

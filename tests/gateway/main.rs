@@ -21,6 +21,7 @@
 //! - `waiting`: who finds no room waits for it.
 //! - `kept`: who waits for a stream is kept alive.
 //! - `refused_in_time`: who cannot be kept alive is refused before giving up.
+//! - `learning`: estimates that learn, and counts that are remembered.
 //! - `leaving`: clients that go away.
 //! - `stalled`: clients that stop reading.
 //! - `refused_for_now`: a provider's 429.
@@ -54,6 +55,7 @@ mod hostile;
 mod hostile_http;
 mod hostile_sizes;
 mod kept;
+mod learning;
 mod leaving;
 mod listeners;
 mod metrics;
