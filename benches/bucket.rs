@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::time::Duration;
-use tidegate::admission::{Ask, Choice, Cost, Desk, Effect, Limits, Priority, QueueSettings};
+use tidegate::admission::{Ask, Choice, Cost, Desk, Effect, Limits, Priority, QueueSettings, Share};
 use tidegate::ids::{ModelName, ProviderId, TargetId};
 use tidegate::units::{Moment, Tokens, WallTime};
 
@@ -47,6 +47,7 @@ fn ask(provider: &str, now: Moment) -> Ask {
     Ask {
         choices: vec![Choice { target, cost: cost(8, 2) }],
         priority: Priority::Normal,
+        share: Share::default(),
         entered: now,
         patient_until: now,
         deadline: Moment::from_nanos(u64::MAX / 2),

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tidegate::admission::{
-    Ask, Choice, Cost, Desk, Effect, Grant, Limits, Priority, QueueSettings, Ticket, Why,
+    Ask, Choice, Cost, Desk, Effect, Grant, Limits, Priority, QueueSettings, Share, Ticket, Why,
 };
 use tidegate::ids::{ModelName, ProviderId, TargetId};
 use tidegate::routing::{BreakerPolicy, Breakers, Next, Outcome, Plan, RetryPolicy, Window};
@@ -182,6 +182,7 @@ impl World {
         let ask = Ask {
             choices,
             priority: exchange.priority,
+            share: Share::default(),
             entered: exchange.entered,
             patient_until: exchange.entered + self.queue.patience,
             deadline: exchange.entered + self.queue.max_wait,

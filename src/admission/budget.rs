@@ -75,12 +75,12 @@ impl Dimension {
     }
 
     /// Whether the limit is over a day, not over a minute.
-    const fn is_daily(self) -> bool {
+    pub(super) const fn is_daily(self) -> bool {
         matches!(self, Dimension::RequestsPerDay | Dimension::TokensPerDay)
     }
 
     /// What `cost` weighs here.
-    fn weigh(self, cost: Cost) -> u64 {
+    pub(super) fn weigh(self, cost: Cost) -> u64 {
         match self {
             Dimension::RequestsPerMinute | Dimension::RequestsPerDay => 1,
             Dimension::TokensPerMinute | Dimension::TokensPerDay => cost.total().0,

@@ -1,7 +1,7 @@
 //! What the desk promises.
 
 use super::*;
-use crate::admission::Choice;
+use crate::admission::{Choice, Share};
 use crate::ids::ModelName;
 use std::num::NonZeroU32;
 
@@ -35,6 +35,7 @@ fn ask(providers: &[&str], tokens: u64, now: Moment) -> Ask {
     Ask {
         choices: providers.iter().map(choice).collect(),
         priority: Priority::Normal,
+        share: Share::default(),
         entered: now,
         patient_until: now + Duration::from_secs(10),
         deadline: now + Duration::from_secs(120),

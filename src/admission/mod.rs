@@ -11,11 +11,13 @@ mod desk;
 mod heard;
 mod limits;
 mod queue;
+mod replay;
 mod saved;
 
 pub use budget::{Cost, Dimension, TooLarge};
 pub use desk::{BudgetView, Desk, Effect, Grant, Refusal, Why};
 pub use heard::{Meaning, Reading, Shortage};
 pub use limits::{Counting, Limits, OutputCounts, Priority, QueueSettings};
-pub use queue::{Ask, Choice, Ticket};
+pub use queue::{Ask, Choice, Share, Ticket};
+pub use replay::{Manner, Past, Replay, Replayed, Use, Waits};
 pub use saved::{SavedBudget, SavedDesk};

@@ -21,6 +21,23 @@ pub struct Choice {
     pub cost: Cost,
 }
 
+/// Whose call it is, for a fair queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Share {
+    /// Who pays: those who came with one credential.
+    pub group: u64,
+    /// Which of the group: one session, user or machine.
+    pub flow: u64,
+    /// How much of the room it gets beside others, in thousandths of the usual.
+    pub weight: u32,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Share { group: 0, flow: 0, weight: 1_000 }
+    }
+}
+
 /// What an exchange asks of the desk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -28,6 +45,8 @@ pub struct Ask {
     pub choices: Vec<Choice>,
     /// Its class.
     pub priority: Priority,
+    /// Whose it is.
+    pub share: Share,
     /// When the exchange came. One that asks again after a failed attempt keeps its first time, and so
     /// its place before those who came later.
     pub entered: Moment,

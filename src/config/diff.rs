@@ -54,7 +54,7 @@ pub fn diff(old: &Settings, new: &Settings) -> Changes {
     );
     let others = [
         ("default provider", was.default_provider != is.default_provider),
-        ("queue", was.queue != is.queue),
+        ("queue", was.queue != is.queue || was.weights != is.weights),
         ("retry", was.retry != is.retry),
         ("estimate", was.output_guess != is.output_guess),
     ];

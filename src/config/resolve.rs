@@ -8,6 +8,7 @@ mod listen;
 mod provider;
 mod route;
 mod speech;
+mod weights;
 
 pub use listen::loopback_address;
 
@@ -63,11 +64,13 @@ pub(super) fn resolve(
     let breaker = resolver.breaker(section(raw.breaker), "breaker", BreakerPolicy::default());
     let providers = resolver.providers(section(raw.provider), breaker, &server);
     let names = providers.names;
+    let mut raw_queue = section(raw.queue);
     let exchange = ExchangeSettings {
+        weights: resolver.weights(raw_queue.weights.take()),
         routes: resolver.routes(section(raw.route), &names),
         default_provider: resolver.default_provider(default_provider, &names),
         providers: providers.resolved,
-        queue: resolver.queue(section(raw.queue)),
+        queue: resolver.queue(raw_queue),
         retry: resolver.retry(section(raw.retry)),
         output_guess: resolver.estimate(section(raw.estimate)),
     };

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod descriptors;
+mod plan;
 mod reload;
 mod run;
 mod signals;
@@ -15,6 +16,7 @@ mod systemd;
 pub use crate::observe::start_logging;
 pub use crate::server::BoundAddress;
 pub use descriptors::raise_descriptor_limit;
+pub use plan::{IN_ORDER_MAX, PlanQuestion, PlanReport, PlannedProvider, plan};
 pub use run::{Ended, Source, run};
 pub use simulate::{Simulation, simulate};
 pub use systemd::inherited_sockets;

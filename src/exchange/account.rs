@@ -2,9 +2,10 @@
 //!
 //! Invariant: closed exactly once; the first ending counts.
 
-use super::Gateway;
+use super::client::Client;
 use super::turnstile::Reservation;
-use crate::admission::{Cost, Counting};
+use super::{Gateway, access_log};
+use crate::admission::{Cost, Counting, Priority};
 use crate::dialect::Dialect;
 use crate::ids::{RequestId, TargetId};
 use crate::observe::seconds;
@@ -29,7 +30,7 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Ending::Complete => "complete",
             Ending::BrokeOff => "broke_off",
@@ -49,6 +50,8 @@ pub(super) struct Account {
     pub(super) status: u16,
     pub(super) target: TargetId,
     pub(super) estimate: Cost,
+    pub(super) client: Option<Client>,
+    pub(super) priority: Priority,
     /// What the provider charges against its limits.
     pub(super) counting: Counting,
     pub(super) attempts: u32,
@@ -92,7 +95,8 @@ impl Account {
         let held = self.held;
         let truth = self.truth(ending, usage);
         let cached = usage.unwrap_or_default().cached_input;
-        reservation.settle(self.counting.settled(held, truth, cached));
+        let settled = self.counting.settled(held, truth, cached);
+        reservation.settle(settled);
         self.measure(ending, usage, truth);
         match ending {
             Ending::Complete => self.gateway.health.completed(&self.target),
@@ -100,26 +104,7 @@ impl Account {
             // How it would have ended, nobody knows.
             Ending::ClientLeft => {}
         }
-        let now = self.gateway.clock.now();
-        tracing::info!(
-            request_id = %self.id,
-            dialect = self.dialect.name(),
-            provider = %self.target.provider,
-            model = %self.target.model,
-            status = self.status,
-            ending = ending.name(),
-            stream = self.stream,
-            attempts = self.attempts,
-            queue_ms = millis(self.waited),
-            ttft_ms = self.first_byte.map(|first| millis(first.since(self.sent))),
-            total_ms = millis(now.since(self.arrived)),
-            tokens_estimated = self.estimate.total().0,
-            tokens_reserved = held.total().0,
-            tokens_in = truth.input.0,
-            tokens_out = truth.output.0,
-            counted_by = if usage.is_some() { "provider" } else { "tidegate" },
-            "exchange"
-        );
+        access_log::served(self, ending, [truth, settled], usage.is_some());
     }
 
     /// The provider's usage is the truth. Without it a stream is worth its tally; a plain answer was
@@ -169,8 +154,4 @@ impl Account {
             }
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,9 +3,10 @@
 //! Built once by the daemon. A reload swaps the live settings; the desk, the breakers and the metrics stay,
 //! because what they have learned is worth keeping.
 
+use super::client::{Client, Salt, Signs};
 use super::health::Health;
 use super::live::{Live, Unusable};
-use super::{ExchangeSettings, LiveSettings, Turnstile};
+use super::{ExchangeSettings, LiveSettings, Request, Turnstile};
 use crate::admission::{Desk, SavedDesk};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
@@ -14,6 +15,7 @@ use crate::routing::SavedBreakers;
 use crate::tokens::{Estimator, EstimatorSettings};
 use crate::units::{Tokens, WallTime};
 use crate::upstream::Hop;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -27,9 +29,11 @@ pub struct Gateway {
     pub(super) metrics: Arc<Metrics>,
     /// Tells our own requests from others', so that a provider that leads back here is noticed.
     pub(super) hop: Hop,
+    /// Guards the salt of the clients' ids, which changes once, when the state of an earlier process is restored.
+    salt: Mutex<Salt>,
 }
 
-/// What outlives the process: the budgets and the breakers.
+/// What outlives the process: the budgets, the breakers and the ids of clients.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SavedState {
     /// The budgets, with the time at which both were saved.
@@ -37,6 +41,9 @@ pub struct SavedState {
     /// The breakers that were open.
     #[serde(default)]
     pub breakers: SavedBreakers,
+    /// Under which the ids of clients were made.
+    #[serde(default)]
+    pub salt: Option<Salt>,
 }
 
 impl Gateway {
@@ -54,6 +61,7 @@ impl Gateway {
             live: LiveSettings::from_pointee(live),
             clock,
             metrics,
+            salt: Mutex::new(Salt::random()),
         })
     }
 
@@ -91,7 +99,8 @@ impl Gateway {
 
     /// What outlives the process.
     pub fn save(&self) -> SavedState {
-        SavedState { desk: self.turnstile.save().1, breakers: self.health.save() }
+        let salt = Some(*self.salt.lock());
+        SavedState { desk: self.turnstile.save().1, breakers: self.health.save(), salt }
     }
 
     /// Takes over what an earlier process saved.
@@ -99,6 +108,17 @@ impl Gateway {
         self.turnstile.restore(&saved.desk);
         let elapsed = self.clock.wall().since(WallTime(saved.desk.wall_ms));
         self.health.restore(&saved.breakers, elapsed);
+        if let Some(salt) = saved.salt {
+            *self.salt.lock() = salt;
+        }
+    }
+
+    /// Whose request this is, and for whom its body says that it asks.
+    pub(super) fn client(&self, live: &Live, request: &Request, user: Option<&str>) -> Client {
+        let signs =
+            Signs { headers: &request.headers, query: request.query.as_deref(), user, peer: request.peer };
+        let salt = *self.salt.lock();
+        Client::of(signs, salt, &live.settings.weights)
     }
 
     /// The estimator for these settings; it is nothing but them.

@@ -4,11 +4,13 @@
 //! file. Knows the dialects' facts, the desk, the breakers and the upstream, and is the only place where they
 //! meet. Refuses to know sockets of clients, routes of the server, and where settings come from.
 
+mod access_log;
 mod account;
 mod answer;
 mod appraise;
 mod attempt;
 mod beginning;
+mod client;
 mod count;
 mod fault;
 mod gateway;
@@ -25,7 +27,9 @@ mod turnstile;
 mod view;
 mod ways;
 
+pub use access_log::{Line, Logged, read_line};
 pub use answer::{Answer, AnswerBody};
+pub use client::Salt;
 pub use fault::Fault;
 pub use gateway::{Gateway, SavedState};
 pub use live::Unusable;
@@ -39,7 +43,7 @@ pub use ways::Skipped;
 pub use crate::upstream::{Hop, RequestBody};
 pub use crate::wire::{Asked, ErrorBody, Surface, percent_decoded, recognise};
 
-use crate::admission::{Ask, Cost, Counting};
+use crate::admission::{Ask, Cost, Counting, Priority};
 use crate::dialect::Dialect;
 use crate::ids::{RequestId, TargetId};
 use crate::routing::{Next, Outcome, Window};
@@ -50,9 +54,11 @@ use appraise::Appraised;
 use attempt::{Attempted, Sendable, attempt};
 use beginning::{Begun, BegunKind, Failed, Spent};
 use bytes::Bytes;
+use client::Client;
 use http::HeaderMap;
 use live::Live;
 use router::Course;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +75,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
+    /// Where it came from; `None` by a Unix socket.
+    pub peer: Option<IpAddr>,
     /// When its last byte had come.
     pub arrived: Moment,
 }
@@ -103,16 +111,21 @@ impl Gateway {
     /// The way of a request.
     async fn exchange(self: &Arc<Self>, request: &Request, trace: &mut Trace) -> Result<Answer, Fault> {
         let live = self.live.load_full();
+        trace.client = Some(self.client(&live, request, None));
         let Appraised { call, found, skipped, cost, interpreted } = self.appraise(&live, request).await?;
         trace.estimated = Some(cost);
         trace.stream = call.stream;
+        trace.wanted = found.targets.first().cloned();
+        let client = self.client(&live, request, call.user.as_deref());
+        let share = trace.client.insert(client).share();
         self.skip(skipped, trace);
         if found.targets.is_empty() {
             return Err(Fault::Unfit(trace.skipped.clone()));
         }
         let priority = router::priority(&live, &found, &request.headers)?;
+        trace.priority = priority;
         let sendable = Sendable { request, call: &call, interpreted: &interpreted };
-        let mut course = Course::new(&live, found, cost, priority, self.clock.now());
+        let mut course = Course::new(&live, found, cost, (priority, share), self.clock.now());
         loop {
             let ask = course.ask(self, &live, self.clock.now())?;
             let mut reservation = self.wait_for_room(ask, trace).await?;
@@ -274,6 +287,8 @@ impl Gateway {
             stream: matches!(begun.kind, BegunKind::Events { .. }),
             target: reservation.target().clone(),
             estimate: trace.estimated.unwrap_or_default(),
+            client: trace.client.clone(),
+            priority: trace.priority,
             counting,
             attempts: trace.attempts,
             waited: trace.waited,
@@ -292,15 +307,7 @@ impl Gateway {
         let status = answer.status().as_u16();
         let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
         self.count_answer(request.asked.dialect, provider, status);
-        tracing::info!(
-            request_id = %request.id,
-            dialect = request.asked.dialect.name(),
-            provider,
-            status,
-            reason = trace.last_failure.as_ref().map(|(outcome, _)| outcome.name()),
-            attempts = trace.attempts,
-            "exchange refused by the provider"
-        );
+        access_log::gave_back(request, status, trace, self.clock.now());
     }
 
     /// Turns a fault into an answer, counted and logged.
@@ -311,14 +318,7 @@ impl Gateway {
         self.metrics.refused.get_or_create(&[("reason", fault.name().to_owned())]).inc();
         let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
         self.count_answer(request.asked.dialect, provider, status);
-        tracing::info!(
-            request_id = %request.id,
-            dialect = request.asked.dialect.name(),
-            status,
-            reason = fault.name(),
-            attempts = trace.attempts,
-            "exchange refused"
-        );
+        access_log::refused(request, status, fault, trace, self.clock.now());
         answer
     }
 }
@@ -326,6 +326,11 @@ impl Gateway {
 /// What has happened so far, for headers and the log.
 #[derive(Debug, Default)]
 struct Trace {
+    /// Whose it is, as soon as that is known.
+    client: Option<Client>,
+    priority: Priority,
+    /// The target that would have been liked best.
+    wanted: Option<TargetId>,
     estimated: Option<Cost>,
     reserved: Option<Cost>,
     attempts: u32,

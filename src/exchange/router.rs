@@ -4,7 +4,7 @@ use super::Gateway;
 use super::beginning::GivenBack;
 use super::fault::Fault;
 use super::live::Live;
-use crate::admission::{Ask, Choice, Cost, Priority};
+use crate::admission::{Ask, Choice, Cost, Priority, Share};
 use crate::ids::{ModelName, TargetId};
 use crate::routing::{Found, Plan};
 use crate::units::{Moment, Tokens};
@@ -26,6 +26,7 @@ pub(super) struct Course {
     /// The last refusal of a provider that could be given back.
     pub(super) refusal: Option<GivenBack>,
     pub(super) priority: Priority,
+    share: Share,
     pub(super) entered: Moment,
     patient_until: Moment,
     deadline: Moment,
@@ -53,7 +54,13 @@ pub(super) fn priority(live: &Live, found: &Found, headers: &HeaderMap) -> Resul
 }
 
 impl Course {
-    pub(super) fn new(live: &Live, found: Found, cost: Cost, priority: Priority, entered: Moment) -> Course {
+    pub(super) fn new(
+        live: &Live,
+        found: Found,
+        cost: Cost,
+        (priority, share): (Priority, Share),
+        entered: Moment,
+    ) -> Course {
         let queue = &live.settings.queue;
         let deadline = entered + queue.max_wait;
         Course {
@@ -62,6 +69,7 @@ impl Course {
             output_guess: Tokens(u64::from(live.settings.output_guess)),
             refusal: None,
             priority,
+            share,
             entered,
             patient_until: entered + queue.patience,
             deadline,
@@ -79,6 +87,7 @@ impl Course {
         Ok(Ask {
             choices: targets.into_iter().map(choice).collect(),
             priority: self.priority,
+            share: self.share,
             entered: self.entered,
             patient_until: self.patient_until,
             deadline: self.deadline,

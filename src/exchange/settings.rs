@@ -5,6 +5,7 @@ use crate::dialect::Family;
 use crate::ids::{ModelName, ProviderId, TargetId};
 use crate::routing::{BreakerPolicy, RetryPolicy};
 use crate::upstream::UpstreamSettings;
+use std::collections::BTreeMap;
 
 /// One upstream account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,9 @@ pub struct ExchangeSettings {
     pub default_provider: Option<ProviderId>,
     /// How exchanges wait.
     pub queue: QueueSettings,
+    /// How much room a client gets beside others, in thousandths of the usual: by the name that it gives itself, its
+    /// session, its user or its address.
+    pub weights: BTreeMap<String, u32>,
     /// How attempts are spaced.
     pub retry: RetryPolicy,
     /// Output tokens reserved for a call that names no cap.
@@ -64,6 +68,7 @@ impl Default for ExchangeSettings {
             routes: Vec::new(),
             default_provider: None,
             queue: QueueSettings::default(),
+            weights: BTreeMap::new(),
             retry: RetryPolicy::default(),
             output_guess: 1_024,
         }

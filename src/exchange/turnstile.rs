@@ -237,7 +237,7 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::Choice;
+    use crate::admission::{Choice, Share};
     use crate::ids::ModelName;
     use crate::tasks::Tasks;
     use std::num::NonZeroU32;
@@ -261,6 +261,7 @@ mod tests {
         Ask {
             choices: vec![Choice { target, cost: input(tokens) }],
             priority: Priority::Normal,
+            share: Share::default(),
             entered: now,
             patient_until: now,
             deadline: now + Duration::from_secs(120),

@@ -18,3 +18,4 @@ pub use outcome::{ErrorFacts, Outcome, Window, judge};
 pub use plan::{Next, Plan};
 pub use policy::{BreakerPolicy, RetryPolicy};
 pub use retry_after::retry_after;
+pub use rfc3339::parse_rfc3339;

@@ -6,7 +6,7 @@ use crate::units::WallTime;
 
 /// Reads `2025-08-21T12:41:00Z`, with an optional fraction and an offset (`+02:00`) in the place of `Z`.
 /// `None` for anything else. <https://www.rfc-editor.org/rfc/rfc3339#section-5.6>
-pub(super) fn parse_rfc3339(text: &str) -> Option<WallTime> {
+pub fn parse_rfc3339(text: &str) -> Option<WallTime> {
     let text = text.trim();
     let bytes = text.as_bytes();
     let separators = [(4, "-"), (7, "-"), (10, "Tt "), (13, ":"), (16, ":")];

@@ -12,6 +12,6 @@ mod settings;
 pub use client::{BuildError, RequestBody, RequestBytes, Upstream, UpstreamRequest};
 pub use failure::{Failure, FailureKind};
 pub use headers::{Forwardable, Hop, for_client, forwardable, forwardable_translated};
-pub use query::query_for_provider;
+pub use query::{credential_in_query, query_for_provider};
 pub use reply::{Reply, ReplyBody};
 pub use settings::{AuthScheme, BadHeader, Credential, DefaultHeaders, Spoken, UpstreamSettings};
