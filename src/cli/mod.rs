@@ -3,6 +3,8 @@
 //! Data goes to standard output, everything else to standard error. Exit codes follow sysexits.
 
 mod check;
+mod plan;
+mod plan_table;
 mod run;
 mod simulate;
 mod terminal;
@@ -30,6 +32,8 @@ enum Command {
     Run(run::RunArguments),
     /// Check a configuration and say what is wrong with it.
     Check(check::CheckArguments),
+    /// Replay an access log under other limits, and say what would have waited.
+    Plan(plan::PlanArguments),
     /// Start the built-in simulated provider alone.
     Simulate(simulate::SimulateArguments),
 }
@@ -41,6 +45,7 @@ pub fn main() -> ExitCode {
         None => run::run(arguments.run),
         Some(Command::Run(arguments)) => run::run(arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Plan(arguments)) => plan::run(&arguments),
         Some(Command::Simulate(arguments)) => simulate::run(&arguments),
     }
 }

@@ -287,7 +287,8 @@ impl Value for f64 {
         let read = match value.get_ref() {
             DeValue::Float(number) => number.as_str().parse().ok(),
             DeValue::Integer(number) => {
-                i32::from_str_radix(number.as_str(), number.radix()).ok().map(f64::from)
+                let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                number.map(|number| f64::from(i32::try_from(number).unwrap_or(i32::MAX)))
             }
             _ => None,
         };

@@ -16,7 +16,7 @@ mod systemd;
 pub use crate::observe::start_logging;
 pub use crate::server::BoundAddress;
 pub use descriptors::raise_descriptor_limit;
-pub use plan::{IN_ORDER_MAX, PlanQuestion, PlanReport, PlannedProvider, plan};
+pub use plan::{IN_ORDER_MAX, PlanLimits, PlanQuestion, PlanReport, PlannedProvider, plan, plan_limits};
 pub use run::{Ended, Source, run};
 pub use simulate::{Simulation, simulate};
 pub use systemd::inherited_sockets;

@@ -4,6 +4,7 @@
 //! the log is. Refuses to know arguments and how a report is shown.
 
 use crate::admission::{Limits, Manner, Past, QueueSettings, Replay, Replayed, Share};
+use crate::config::Settings;
 use crate::exchange::{Line, Logged, read_line};
 use crate::units::{Moment, WallTime};
 use std::cmp::Reverse;
@@ -29,7 +30,7 @@ const RETURNS: Manner = Manner::Returns(&[Duration::from_millis(500), Duration::
 const SCALE: (u32, u32) = (10, 100_000);
 
 /// What is to be found out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PlanQuestion {
     /// The limits of providers by name.
     pub limits: BTreeMap<String, Limits>,
@@ -41,6 +42,74 @@ pub struct PlanQuestion {
     pub times: u32,
     /// Within which time 99 of 100 should have room. `None` looks for no limits.
     pub goal: Option<Duration>,
+}
+
+/// Limits as a command line says them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanLimits {
+    provider: Option<String>,
+    limits: Limits,
+}
+
+/// Reads `tokens_per_minute=600000,requests_per_minute=500`, for one provider where `NAME:` stands before it.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn plan_limits(text: &str) -> Result<PlanLimits, String> {
+    let colon = text.find(':').filter(|colon| text.find('=').is_none_or(|equals| *colon < equals));
+    let (provider, list) = match colon {
+        Some(colon) => (Some(text[..colon].trim().to_owned()), &text[colon + 1..]),
+        None => (None, text),
+    };
+    let mut limits = Limits::default();
+    for pair in list.split(',') {
+        let (name, number) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is not NAME=NUMBER"))?;
+        let place = Limits::NAMES.iter().position(|known| *known == name.trim());
+        let place = place
+            .ok_or_else(|| format!("no limit is called `{name}`; there are {}", Limits::NAMES.join(", ")))?;
+        let number = number.trim().replace('_', "").parse();
+        *limits.each()[place] =
+            Some(number.map_err(|_| format!("`{pair}`: a limit is a number from 1 to {}", u32::MAX))?);
+    }
+    Ok(PlanLimits { provider, limits })
+}
+
+impl Default for PlanQuestion {
+    fn default() -> Self {
+        PlanQuestion {
+            limits: BTreeMap::new(),
+            limits_of_others: Limits::default(),
+            queue: QueueSettings::default(),
+            times: 1_000,
+            goal: None,
+        }
+    }
+}
+
+impl PlanQuestion {
+    /// Asks about the limits and the queue of a configuration.
+    pub fn of(settings: &Settings) -> PlanQuestion {
+        let providers = settings.exchange.providers.iter();
+        PlanQuestion {
+            limits: providers.map(|provider| (provider.id.as_str().to_owned(), provider.limits)).collect(),
+            queue: settings.exchange.queue,
+            ..PlanQuestion::default()
+        }
+    }
+
+    /// Puts these limits in the place of those of their provider, or of everybody.
+    pub fn put(&mut self, new: &PlanLimits) {
+        let put = |into: &mut Limits| {
+            let mut given = new.limits;
+            for (into, given) in into.each().into_iter().zip(given.each()) {
+                *into = given.or(*into);
+            }
+        };
+        match &new.provider {
+            Some(provider) => put(self.limits.entry(provider.clone()).or_insert(self.limits_of_others)),
+            None => self.limits.values_mut().chain([&mut self.limits_of_others]).for_each(put),
+        }
+    }
 }
 
 /// What a log would have been.
@@ -304,3 +373,7 @@ fn geometric_middle(low: u32, high: u32) -> u32 {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -4,10 +4,12 @@
 //! - `life`: drains, reloads, crashes.
 //! - `exits`: why it does not start.
 //! - `systemd`: readiness, watchdog, inherited sockets.
+//! - `plan`: its own log, replayed.
 //! - `secrets`: where a key never appears.
 
 mod child;
 mod exits;
 mod life;
+mod plan;
 mod secrets;
 mod systemd;
