@@ -160,3 +160,38 @@ impl Drop for ClientWatch<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::RequestId;
+    use crate::units::Moment;
+    use crate::wire::Asked;
+
+    fn gateway() -> Gateway {
+        Gateway::new(ExchangeSettings::default(), Clock::start(), Arc::new(Metrics::new()))
+            .expect("without providers nothing is unreachable")
+    }
+
+    #[tokio::test]
+    async fn a_client_is_the_same_after_a_restart_and_another_elsewhere() {
+        let request = Request {
+            id: RequestId::from("r"),
+            asked: Asked::in_body(Dialect::Chat),
+            query: None,
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+            peer: None,
+            arrived: Moment::START,
+        };
+        let client = |gateway: &Gateway| gateway.client(&gateway.live.load(), &request, Some("ann"));
+        let (before, after, elsewhere) = (gateway(), gateway(), gateway());
+        let saved = serde_json::to_vec(&before.save()).expect("plain values");
+        after.restore(&serde_json::from_slice(&saved).expect("as written"));
+        assert_eq!(client(&after), client(&before));
+        assert_ne!(client(&elsewhere), client(&before));
+        // What an earlier version has saved holds no salt.
+        elsewhere.restore(&SavedState::default());
+        assert_ne!(client(&elsewhere), client(&before));
+    }
+}

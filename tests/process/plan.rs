@@ -47,21 +47,6 @@ async fn its_own_log_is_replayed_under_other_limits() {
     assert_eq!(distinct("priority").into_iter().collect::<Vec<_>>(), ["normal"]);
 
     let log = log.to_str().unwrap();
-    let end =
-        plan(&house, &["--log", log, "--limits", "sim:requests_per_minute=60,burst_requests=1", "--json"])
-            .await;
-    assert_eq!(end.code, Some(0), "{}", end.said);
-    let report: Value = serde_json::from_str(&end.said).expect("nothing but JSON is said");
-    let planned = &report["providers"]["sim"];
-    assert_eq!((&planned["exchanges"], &planned["waited"]), (&json!(5), &json!(4)), "{report}");
-    let longest = planned["wait_ms"]["max"].as_u64().unwrap();
-    assert!((180_000..=240_000).contains(&longest), "one a minute: {report}");
-    assert_eq!(planned["limits"], json!({"requests_per_minute": 1}));
-    assert_eq!(planned["without_waiting"], json!({"refusals": 12, "failed": 4}));
-    assert_eq!(report["bad_lines"], 0);
-
-    let config = house.config();
-    let arguments = ["--log", log, "--config", config.to_str().unwrap(), "--within", "1s"];
     // A limit so low that it does not matter how fast this machine is.
     let slow = ["--limits", "sim:requests_per_minute=1", "--max-wait", "10m", "--json"];
     let end = plan(&house, &[&["--log", log], slow.as_slice()].concat()).await;
