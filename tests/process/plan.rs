@@ -21,6 +21,7 @@ async fn log_of_a_day(house: &House) -> PathBuf {
     program.signal("TERM").await;
     let said = program.ended().await.said;
     assert!(!said.contains("canary"), "{said}");
+    assert!(said.contains(r#""client":"address:127.0.0.1""#), "who says nothing is its address: {said}");
     let path = house.folder.path().join("day.log");
     std::fs::write(&path, said).expect("the folder can be written");
     path
