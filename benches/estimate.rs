@@ -122,6 +122,7 @@ fn chat() -> Call {
         wants_usage: false,
         output_cap: None,
         choices: 1,
+        user: None,
         spans: Spans { models: Vec::new(), stream_options: None, include_usage: None, insert: 1 },
     }
 }

@@ -63,7 +63,7 @@ fn show(settings: &Settings) -> String {
     let Settings { server, exchange, store, log } = settings;
     let mut lines = vec![
         format!("{server:?}"),
-        format!("{:?}", exchange.queue),
+        format!("{:?} {:?}", exchange.queue, exchange.weights),
         format!("{:?}", exchange.keepalive),
         format!("{:?}", exchange.retry),
         format!("output_guess {} default {:?}", exchange.output_guess, exchange.default_provider),

@@ -82,7 +82,7 @@ impl Dimension {
     }
 
     /// What `cost` weighs here.
-    fn weigh(self, cost: Cost) -> u64 {
+    pub(super) fn weigh(self, cost: Cost) -> u64 {
         match self {
             Dimension::RequestsPerMinute | Dimension::RequestsPerDay => 1,
             Dimension::TokensPerMinute | Dimension::TokensPerDay => cost.total().0,

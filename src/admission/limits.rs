@@ -28,6 +28,57 @@ pub struct Limits {
     pub concurrent: Option<NonZeroU32>,
 }
 
+impl Limits {
+    /// The names of the limits, as in configuration.
+    pub const NAMES: [&str; 9] = [
+        "requests_per_minute",
+        "requests_per_day",
+        "tokens_per_minute",
+        "tokens_per_day",
+        "input_tokens_per_minute",
+        "output_tokens_per_minute",
+        "burst_requests",
+        "burst_tokens",
+        "concurrent",
+    ];
+
+    /// Each limit in the order of [`Limits::NAMES`].
+    pub fn each(&mut self) -> [&mut Option<NonZeroU32>; 9] {
+        [
+            &mut self.requests_per_minute,
+            &mut self.requests_per_day,
+            &mut self.tokens_per_minute,
+            &mut self.tokens_per_day,
+            &mut self.input_tokens_per_minute,
+            &mut self.output_tokens_per_minute,
+            &mut self.burst_requests,
+            &mut self.burst_tokens,
+            &mut self.concurrent,
+        ]
+    }
+
+    /// Those that are given, with their names.
+    pub fn given(mut self) -> Vec<(&'static str, u32)> {
+        let named = Limits::NAMES.into_iter().zip(self.each());
+        named.filter_map(|(name, limit)| Some((name, limit.as_ref()?.get()))).collect()
+    }
+
+    /// So many thousandths of the limits of a minute; those of a day and of a moment stay.
+    #[must_use]
+    pub fn scaled(mut self, permille: u32) -> Limits {
+        for (name, limit) in Limits::NAMES.into_iter().zip(self.each()) {
+            if let Some(limit) = limit
+                && (name.ends_with("_minute") || name.starts_with("burst_"))
+            {
+                let scaled = u64::from(limit.get()) * u64::from(permille) / 1_000;
+                *limit = u32::try_from(scaled)
+                    .map_or(NonZeroU32::MAX, |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN));
+            }
+        }
+        self
+    }
+}
+
 /// What a provider charges against its limits, when, what it gives back, and how it tells of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counting {

@@ -5,6 +5,8 @@
 mod check;
 mod explain;
 mod explained;
+mod plan;
+mod plan_table;
 mod run;
 mod simulate;
 mod terminal;
@@ -34,6 +36,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Tell what happened to one of the last requests, and why it waited.
     Explain(explain::ExplainArguments),
+    /// Replay an access log under other limits, and say what would have waited.
+    Plan(plan::PlanArguments),
     /// Start the built-in simulated provider alone.
     Simulate(simulate::SimulateArguments),
 }
@@ -46,6 +50,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
+        Some(Command::Plan(arguments)) => plan::run(&arguments),
         Some(Command::Simulate(arguments)) => simulate::run(&arguments),
     }
 }

@@ -54,7 +54,7 @@ pub fn diff(old: &Settings, new: &Settings) -> Changes {
     );
     let others = [
         ("default provider", was.default_provider != is.default_provider),
-        ("queue", (was.queue, was.keepalive) != (is.queue, is.keepalive)),
+        ("queue", (was.queue, was.keepalive, &was.weights) != (is.queue, is.keepalive, &is.weights)),
         ("retry", was.retry != is.retry),
         ("exchanges kept", was.exchanges_kept != is.exchanges_kept),
         ("estimate", (was.output_guess, was.learning) != (is.output_guess, is.learning)),

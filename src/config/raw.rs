@@ -3,7 +3,7 @@
 //! Mirrors the file and knows no meaning, no default and no relation between keys. A key exists by standing
 //! here; `config/tidegate.toml` must name it too, which a test holds.
 
-use super::reading::{Bytes, Named, Pairs, Reader, Section, Unread, Value, Verbatim};
+use super::reading::{Bytes, Named, Numbers, Pairs, Reader, Section, Unread, Value, Verbatim};
 use crate::secret::Secret;
 use std::time::Duration;
 use toml::Spanned;
@@ -82,6 +82,7 @@ section! {
         reserve_percent: u64,
         keepalive_after: Duration,
         keepalive_every: Duration,
+        weights: Numbers,
     }
 }
 

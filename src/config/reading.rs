@@ -52,6 +52,10 @@ pub(super) struct Verbatim(pub(super) String);
 #[derive(Debug, Default)]
 pub(super) struct Pairs(pub(super) Vec<(Spanned<String>, Spanned<String>)>);
 
+/// A table whose keys are names of other people's: each with its number.
+#[derive(Debug, Default)]
+pub(super) struct Numbers(pub(super) Vec<(Spanned<String>, Spanned<f64>)>);
+
 /// A number of bytes, written as such or as `"32MiB"`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes(pub(super) u64);
@@ -275,6 +279,35 @@ impl Value for Pairs {
             pairs.extend(text.map(|text| (name, Spanned::new(value.span(), text))));
         }
         Some(Pairs(pairs))
+    }
+}
+
+impl Value for f64 {
+    fn read(value: &Unread<'_>, at: &str, reader: &mut Reader<'_>) -> Option<f64> {
+        let read = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            DeValue::Integer(number) => {
+                let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                number.map(|number| f64::from(i32::try_from(number).unwrap_or(i32::MAX)))
+            }
+            _ => None,
+        };
+        if read.is_none() {
+            reader.wrong_type(value, at, "a number such as 1.5");
+        }
+        read
+    }
+}
+
+impl Value for Numbers {
+    fn read(value: &Unread<'_>, at: &str, reader: &mut Reader<'_>) -> Option<Numbers> {
+        let mut numbers = Vec::new();
+        for (name, value) in reader.table(value, at)? {
+            let number = f64::read(value, &join(at, name.get_ref()), reader);
+            let name = Spanned::new(name.span(), name.get_ref().clone().into_owned());
+            numbers.extend(number.map(|number| (name, Spanned::new(value.span(), number))));
+        }
+        Some(Numbers(numbers))
     }
 }
 

@@ -8,6 +8,7 @@ mod listen;
 mod provider;
 mod route;
 mod speech;
+mod weights;
 
 pub use listen::loopback_address;
 
@@ -68,6 +69,7 @@ pub(super) fn resolve(
     let exchanges_kept = raw_log.exchanges_kept.take();
     let (output_guess, learning) = resolver.estimate(section(raw.estimate));
     let exchange = ExchangeSettings {
+        weights: resolver.weights(raw_queue.weights.take()),
         routes: resolver.routes(section(raw.route), &names),
         default_provider: resolver.default_provider(default_provider, &names),
         providers: providers.resolved,

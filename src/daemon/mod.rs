@@ -6,6 +6,7 @@
 mod ask;
 mod checkpoint;
 mod descriptors;
+mod plan;
 mod reload;
 mod run;
 mod signals;
@@ -18,6 +19,7 @@ pub use crate::server::BoundAddress;
 pub use crate::simulator::{CountingWindow, LimitHeaders, OutputCharge, SimulatedCounting, SimulatedLimits};
 pub use ask::{NoAnswer, Running};
 pub use descriptors::raise_descriptor_limit;
+pub use plan::{IN_ORDER_MAX, PlanLimits, PlanQuestion, PlanReport, PlannedProvider, plan, plan_limits};
 pub use run::{Ended, Source, run};
 pub use simulate::{Simulation, simulate};
 pub use systemd::inherited_sockets;

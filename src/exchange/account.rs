@@ -2,11 +2,12 @@
 //!
 //! Invariant: closed exactly once; the first ending counts.
 
-use super::Gateway;
+use super::client::Client;
 use super::learned::Lesson;
 use super::story::Telling;
 use super::turnstile::Reservation;
-use crate::admission::{Cost, Counting};
+use super::{Gateway, access_log};
+use crate::admission::{Cost, Counting, Priority};
 use crate::dialect::Dialect;
 use crate::ids::{RequestId, TargetId};
 use crate::observe::{StatusStep, StatusTokens, seconds};
@@ -31,7 +32,7 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Ending::Complete => "complete",
             Ending::BrokeOff => "broke_off",
@@ -54,6 +55,8 @@ pub(super) struct Account {
     pub(super) estimate: Cost,
     /// What its usage will teach.
     pub(super) lesson: Lesson,
+    pub(super) client: Option<Client>,
+    pub(super) priority: Priority,
     /// What the provider charges against its limits.
     pub(super) counting: Counting,
     pub(super) attempts: u32,
@@ -105,7 +108,8 @@ impl Account {
             let is_complete = ending == Ending::Complete;
             self.gateway.learned.teach(&self.target, self.lesson, usage, is_complete);
         }
-        reservation.settle(self.counting.settled(held, truth, cached));
+        let settled = self.counting.settled(held, truth, cached);
+        reservation.settle(settled);
         self.used = Some(truth);
         self.measure(ending, usage, truth);
         let counted_by = if usage.is_some() { "provider" } else { "tidegate" };
@@ -121,26 +125,7 @@ impl Account {
             // How it would have ended, nobody knows.
             Ending::ClientLeft => {}
         }
-        let now = self.gateway.clock.now();
-        tracing::info!(
-            request_id = %self.id,
-            dialect = self.dialect.name(),
-            provider = %self.target.provider,
-            model = %self.target.model,
-            status = self.status,
-            ending = ending.name(),
-            stream = self.stream,
-            attempts = self.attempts,
-            queue_ms = millis(self.waited),
-            ttft_ms = self.first_byte.map(|first| millis(first.since(self.sent))),
-            total_ms = millis(now.since(self.arrived)),
-            tokens_estimated = self.estimate.total().0,
-            tokens_reserved = held.total().0,
-            tokens_in = truth.input.0,
-            tokens_out = truth.output.0,
-            counted_by,
-            "exchange"
-        );
+        access_log::served(self, ending, [truth, settled], usage.is_some());
     }
 
     /// The provider's usage is the truth. Without it a stream is worth its tally; a plain answer was
@@ -190,8 +175,4 @@ impl Account {
             }
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

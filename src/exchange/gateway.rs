@@ -3,12 +3,13 @@
 //! Built once by the daemon. A reload swaps the live settings; the desk, the breakers and the metrics stay,
 //! because what they have learned is worth keeping.
 
+use super::client::{Client, Salt, Signs};
 use super::health::Health;
 use super::learned::{Learned, SavedLearned};
 use super::live::{Live, Unusable};
 use super::relay::GATHERED_MAX;
 use super::story::{Chronicle, Telling};
-use super::{ExchangeSettings, LiveSettings, Turnstile};
+use super::{ExchangeSettings, LiveSettings, Request, Turnstile};
 use crate::admission::{Desk, SavedDesk};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
@@ -16,6 +17,7 @@ use crate::observe::{Metrics, StatusStep, status_class};
 use crate::routing::SavedBreakers;
 use crate::units::WallTime;
 use crate::upstream::Hop;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -34,9 +36,11 @@ pub struct Gateway {
     pub(super) gathering: Arc<Semaphore>,
     /// Tells our own requests from others', so that a provider that leads back here is noticed.
     pub(super) hop: Hop,
+    /// Guards the salt of the clients' ids, which changes once, when the state of an earlier process is restored.
+    salt: Mutex<Salt>,
 }
 
-/// What outlives the process: the budgets, the breakers, and what estimates have learned.
+/// What outlives the process: the budgets, the breakers, what estimates have learned, and the ids of clients.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SavedState {
     /// The budgets, with the time at which both were saved.
@@ -47,6 +51,9 @@ pub struct SavedState {
     /// What estimates have learned.
     #[serde(default, deserialize_with = "SavedLearned::leniently")]
     pub learned: SavedLearned,
+    /// Under which the ids of clients were made.
+    #[serde(default)]
+    pub salt: Option<Salt>,
 }
 
 impl Gateway {
@@ -67,6 +74,7 @@ impl Gateway {
             live: LiveSettings::from_pointee(live),
             clock,
             metrics,
+            salt: Mutex::new(Salt::random()),
         })
     }
 
@@ -115,6 +123,7 @@ impl Gateway {
             desk: self.turnstile.save().1,
             breakers: self.health.save(),
             learned: self.learned.save(),
+            salt: Some(*self.salt.lock()),
         }
     }
 
@@ -124,6 +133,17 @@ impl Gateway {
         self.learned.restore(&saved.learned);
         let elapsed = self.clock.wall().since(WallTime(saved.desk.wall_ms));
         self.health.restore(&saved.breakers, elapsed);
+        if let Some(salt) = saved.salt {
+            *self.salt.lock() = salt;
+        }
+    }
+
+    /// Whose request this is, and for whom its body says that it asks.
+    pub(super) fn client(&self, live: &Live, request: &Request, user: Option<&str>) -> Client {
+        let signs =
+            Signs { headers: &request.headers, query: request.query.as_deref(), user, peer: request.peer };
+        let salt = *self.salt.lock();
+        Client::of(signs, salt, &live.settings.weights)
     }
 
     pub(super) fn count_answer(&self, dialect: Dialect, provider: &str, status: u16) {
@@ -160,5 +180,40 @@ impl Drop for ClientWatch<'_> {
             self.metrics.cancelled.get_or_create(&[("stage", "waiting".to_owned())]).inc();
             self.telling.tell(StatusStep::Left);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::RequestId;
+    use crate::units::Moment;
+    use crate::wire::Asked;
+
+    fn gateway() -> Gateway {
+        Gateway::new(ExchangeSettings::default(), Clock::start(), Arc::new(Metrics::new()))
+            .expect("without providers nothing is unreachable")
+    }
+
+    #[tokio::test]
+    async fn a_client_is_the_same_after_a_restart_and_another_elsewhere() {
+        let request = Request {
+            id: RequestId::from("r"),
+            asked: Asked::in_body(Dialect::Chat),
+            query: None,
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+            peer: None,
+            arrived: Moment::START,
+        };
+        let client = |gateway: &Gateway| gateway.client(&gateway.live.load(), &request, Some("ann"));
+        let (before, after, elsewhere) = (gateway(), gateway(), gateway());
+        let saved = serde_json::to_vec(&before.save()).expect("plain values");
+        after.restore(&serde_json::from_slice(&saved).expect("as written"));
+        assert_eq!(client(&after), client(&before));
+        assert_ne!(client(&elsewhere), client(&before));
+        // What an earlier version has saved holds no salt.
+        elsewhere.restore(&SavedState::default());
+        assert_ne!(client(&elsewhere), client(&before));
     }
 }

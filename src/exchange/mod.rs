@@ -4,11 +4,13 @@
 //! file. Knows the dialects' facts, the desk, the breakers and the upstream, and is the only place where they
 //! meet. Refuses to know sockets of clients, routes of the server, and where settings come from.
 
+mod access_log;
 mod account;
 mod answer;
 mod appraise;
 mod attempt;
 mod beginning;
+mod client;
 mod count;
 mod deadline;
 mod fault;
@@ -32,7 +34,9 @@ mod turnstile;
 mod view;
 mod ways;
 
+pub use access_log::{Line, Logged, read_line};
 pub use answer::{Answer, AnswerBody};
+pub use client::Salt;
 pub use fault::Fault;
 pub use gateway::{Gateway, SavedState};
 pub use kept::Kept;
@@ -64,6 +68,7 @@ use http::HeaderMap;
 use kept::Wish;
 use live::Live;
 use router::Course;
+use std::net::IpAddr;
 use std::sync::Arc;
 use trace::{Trace, shown};
 
@@ -80,6 +85,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
+    /// Where it came from; `None` by a Unix socket.
+    pub peer: Option<IpAddr>,
     /// When its last byte had come.
     pub arrived: Moment,
 }
@@ -115,18 +122,22 @@ impl Gateway {
     /// The way of a request.
     async fn exchange(self: &Arc<Self>, request: &Request, trace: &mut Trace) -> Result<Answer, Fault> {
         let live = self.live.load_full();
+        trace.client = Some(self.client(&live, request, None));
         let appraised = self.appraise(&live, request).await?;
-        let Appraised { call, found, skipped, sizing, cost, interpreted } = appraised;
+        let Appraised { call, found, skipped, mut sizing, cost, interpreted } = appraised;
         trace.read(&call, cost, &found.targets);
+        let client = self.client(&live, request, call.user.as_deref());
+        let share = trace.came_from(client);
+        sizing.client = share.flow;
         self.skip(skipped, trace);
         if found.targets.is_empty() {
             return Err(Fault::Unfit(trace.skipped.clone()));
         }
         let priority = router::priority(&live, &found, &request.headers)?;
-        trace.telling.head(|story| story.priority = Some(priority.name().into()));
+        trace.classed(priority);
         let entered = self.clock.now();
         let deadline = deadline::of(&live.settings, request, call.stream, entered)?;
-        let mut course = Course::new(&live, found, sizing, priority, entered, deadline);
+        let mut course = Course::new(&live, found, sizing, (priority, share), entered, deadline);
         loop {
             let ask = course.ask(self, &live, self.clock.now())?;
             let mut reservation = self.wait_for_room(ask, trace).await?;
@@ -264,6 +275,8 @@ impl Gateway {
             target: reservation.target().clone(),
             estimate: trace.estimated.unwrap_or_default(),
             lesson: trace.lesson,
+            client: trace.client.clone(),
+            priority: trace.priority,
             counting,
             attempts: trace.attempts,
             waited: trace.waited,

@@ -61,7 +61,7 @@ impl Course {
         live: &Live,
         found: Found,
         sizing: Sizing,
-        priority: Priority,
+        (priority, share): (Priority, Share),
         entered: Moment,
         deadline: Moment,
     ) -> Course {
@@ -70,8 +70,8 @@ impl Course {
             sizing,
             refusal: None,
             priority,
+            share,
             entered,
-            share: Share::default(),
             turn: None,
             patient_until: entered + live.settings.queue.patience,
             deadline,

@@ -5,6 +5,7 @@ use crate::dialect::Family;
 use crate::ids::{ModelName, ProviderId, TargetId};
 use crate::routing::{BreakerPolicy, RetryPolicy};
 use crate::upstream::UpstreamSettings;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// One upstream account.
@@ -69,6 +70,9 @@ pub struct ExchangeSettings {
     pub queue: QueueSettings,
     /// How streaming clients are kept alive while they wait.
     pub keepalive: KeepAlive,
+    /// How much room a client gets beside others, in thousandths of the usual: by the name that it gives itself, its
+    /// session, its user or its address.
+    pub weights: BTreeMap<String, u32>,
     /// How attempts are spaced.
     pub retry: RetryPolicy,
     /// Output tokens reserved for a call that names no cap, where nothing is known of answers like its own.
@@ -104,6 +108,7 @@ impl Default for ExchangeSettings {
             default_provider: None,
             queue: QueueSettings::default(),
             keepalive: KeepAlive::default(),
+            weights: BTreeMap::new(),
             retry: RetryPolicy::default(),
             output_guess: 1_024,
             exchanges_kept: 10_000,

@@ -3,14 +3,15 @@
 //! Written in one place, so that all of them tell the same. Decides nothing.
 
 use super::beginning::{Begun, Failed};
+use super::client::Client;
 use super::kept::Wish;
 use super::learned::Lesson;
 use super::router::Course;
 use super::shortage::Refusals;
 use super::story::{Telling, clipped, clipped_model};
 use super::ways::Skipped;
-use super::{Answer, Fault, Gateway, Request, Reservation, headers};
-use crate::admission::{Cost, Lack, Priority, Reason};
+use super::{Answer, Fault, Gateway, Request, Reservation, access_log, headers};
+use crate::admission::{Cost, Lack, Priority, Reason, Share};
 use crate::dialect::Dialect;
 use crate::ids::TargetId;
 use crate::observe::{StatusNext, StatusReason, StatusStep, StatusTokens};
@@ -36,6 +37,11 @@ pub(super) struct Trace {
     pub(super) queued_for: Option<(Duration, StatusReason)>,
     pub(super) last_failure: Option<(Outcome, TargetId)>,
     pub(super) refusals: Refusals,
+    /// Whose it is, as soon as that is known.
+    pub(super) client: Option<Client>,
+    pub(super) priority: Priority,
+    /// The target that would have been liked best.
+    pub(super) wanted: Option<TargetId>,
     pub(super) wish: Arc<Wish>,
     /// Targets that could not be told what is asked.
     pub(super) skipped: Vec<Skipped>,
@@ -58,6 +64,9 @@ impl Trace {
             queued_for: None,
             last_failure: None,
             refusals: Refusals::default(),
+            client: None,
+            priority: Priority::default(),
+            wanted: None,
             wish,
             skipped: Vec::new(),
             translated: None,
@@ -69,12 +78,25 @@ impl Trace {
     pub(super) fn read(&mut self, call: &Call, cost: Cost, targets: &[TargetId]) {
         self.estimated = Some(cost);
         self.wish.note(call);
+        self.wanted = targets.first().cloned();
         self.telling.head(|story| {
             story.model = Some(clipped_model(&call.model));
             story.stream = call.stream;
             story.estimated = Some(StatusTokens { input: cost.input.0, output: cost.output.0 });
             story.targets = targets.to_vec();
         });
+    }
+
+    /// Whose it is, and so who is charged for waiting.
+    pub(super) fn came_from(&mut self, client: Client) -> Share {
+        self.telling.head(|story| story.client = Some(clipped(&client.to_string()).into()));
+        self.client.insert(client).share()
+    }
+
+    /// Its class is known.
+    pub(super) fn classed(&mut self, priority: Priority) {
+        self.priority = priority;
+        self.telling.head(|story| story.priority = Some(priority.name().into()));
     }
 
     /// How long one wait for room took, and what it was for.
@@ -186,15 +208,7 @@ impl Gateway {
         let provider = trace.target.as_ref().map_or("none", |target| target.provider.as_str());
         self.count_answer(request.asked.dialect, provider, status);
         trace.telling.tell(StatusStep::GivenBack { status });
-        tracing::info!(
-            request_id = %request.id,
-            dialect = request.asked.dialect.name(),
-            provider,
-            status,
-            reason = trace.last_failure.as_ref().map(|(outcome, _)| outcome.name()),
-            attempts = trace.attempts,
-            "exchange refused by the provider"
-        );
+        access_log::gave_back(request, status, trace, self.clock.now());
     }
 
     /// Turns a fault into an answer, counted and logged.
@@ -207,14 +221,7 @@ impl Gateway {
         self.count_answer(request.asked.dialect, provider, status);
         let (reason, detail) = (fault.name().into(), clipped(&fault.words(self.clock.now()).message));
         trace.telling.tell(StatusStep::Refused { reason, status, detail });
-        tracing::info!(
-            request_id = %request.id,
-            dialect = request.asked.dialect.name(),
-            status,
-            reason = fault.name(),
-            attempts = trace.attempts,
-            "exchange refused"
-        );
+        access_log::refused(request, status, fault, trace, self.clock.now());
         answer
     }
 }

@@ -5,10 +5,14 @@ use super::stall::StallBound;
 use super::{App, routes};
 use crate::tasks::Tasks;
 use futures_util::future::join_all;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -100,8 +104,8 @@ async fn accept(bound: Bound, common: Common) -> GracefulShutdown {
             connection = bound.accept() => connection,
         };
         match connection {
-            Ok(Connection::Tcp(stream)) => run(stream, place, &common, &graceful),
-            Ok(Connection::Unix(stream)) => run(stream, place, &common, &graceful),
+            Ok(Connection::Tcp(stream, peer)) => run(stream, Some(peer), place, &common, &graceful),
+            Ok(Connection::Unix(stream)) => run(stream, None, place, &common, &graceful),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_REST).await;
@@ -122,18 +126,34 @@ async fn place(common: &Common) -> Option<OwnedSemaphorePermit> {
     }
 }
 
-fn run<S>(stream: S, place: OwnedSemaphorePermit, common: &Common, graceful: &GracefulShutdown)
-where
+/// Where a request came from, as a part of the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+fn run<S>(
+    stream: S,
+    peer: Option<IpAddr>,
+    place: OwnedSemaphorePermit,
+    common: &Common,
+    graceful: &GracefulShutdown,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let metrics = Arc::clone(common.app.gateway.metrics());
     let stream = StallBound::new(stream, common.app.settings.write_timeout, metrics.clients_stalled.clone());
+    let service = common.service.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(Peer(peer));
+        }
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(common.app.settings.head_timeout)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BUFFER)
-        .serve_connection(TokioIo::new(stream), common.service.clone());
+        .serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     let abandon = common.abandon.clone();
     metrics.connections_open.inc();

@@ -3,7 +3,7 @@
 use super::ListenAddress;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{FromRawFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub struct BindError {
 /// A connection of either kind.
 #[derive(Debug)]
 pub(super) enum Connection {
-    Tcp(TcpStream),
+    Tcp(TcpStream, IpAddr),
     Unix(UnixStream),
 }
 
@@ -127,10 +127,10 @@ impl Bound {
     pub(super) async fn accept(&self) -> io::Result<Connection> {
         match self {
             Bound::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, peer) = listener.accept().await?;
                 // Without it a small event waits up to 40 ms for the acknowledgement of the one before.
                 stream.set_nodelay(true)?;
-                Ok(Connection::Tcp(stream))
+                Ok(Connection::Tcp(stream, peer.ip()))
             }
             Bound::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0)),
         }

@@ -3,6 +3,7 @@
 use super::App;
 use super::bodies::Bodies;
 use super::client::{family_of, request_id, streamed_body, whole_body};
+use super::connections::Peer;
 use super::rejection::Rejection;
 use crate::dialect::Family;
 use crate::exchange::{
@@ -91,6 +92,7 @@ async fn exchange(
         query: head.uri.query().map(str::to_owned),
         headers: head.headers,
         body,
+        peer: head.extensions.get::<Peer>().map(|Peer(peer)| *peer),
         arrived: app.gateway.clock().now(),
     };
     let mut answer = match wanted {

@@ -137,6 +137,7 @@ mod tests {
             wants_usage: false,
             output_cap: None,
             choices: 1,
+            user: None,
             spans: Spans { models: Vec::new(), stream_options: None, include_usage: None, insert: 1 },
         }
     }

@@ -14,6 +14,6 @@ pub use client::{BuildError, RequestBody, RequestBytes, Upstream, UpstreamReques
 pub use failure::{Failure, FailureKind};
 pub use headers::{Forwardable, Hop, for_client, forwardable, forwardable_translated};
 pub use local::ask;
-pub use query::query_for_provider;
+pub use query::{credential_in_query, query_for_provider};
 pub use reply::{Reply, ReplyBody};
 pub use settings::{AuthScheme, BadHeader, Credential, DefaultHeaders, Spoken, UpstreamSettings};

@@ -34,6 +34,12 @@ pub fn query_for_provider(query: Option<&str>) -> Option<String> {
     (!kept.is_empty()).then_some(kept)
 }
 
+/// The credential that a client's query holds, as it is spelled there.
+pub fn credential_in_query(query: &str) -> Option<&str> {
+    let pair = query.split('&').find(|pair| is_clients_credential(pair))?;
+    pair.split_once('=').map(|(_, value)| value).filter(|value| !value.is_empty())
+}
+
 /// Whether a query holds what looks like a key by its name.
 pub(super) fn holds_credential(query: &str) -> bool {
     query.split('&').any(|pair| CREDENTIALS.contains(&name_of(pair).as_str()))
@@ -84,6 +90,19 @@ mod tests {
         check("a=%20+é&&b&c=key=d", Some("a=%20+é&&b&c=key=d"));
         check("token=page-2", Some("token=page-2"));
         check("api-key=1&api_key=2&APIKEY=3&oauth_token=4&x-goog-api-key=5&authorization=6", None);
+    }
+
+    #[test]
+    fn the_credential_of_a_query_is_found_by_its_name() {
+        for (query, found) in [
+            ("alt=sse&%4bEy=sk=1&key=2", Some("sk=1")),
+            ("key", None),
+            ("key=", None),
+            ("token=page-2", None),
+            ("", None),
+        ] {
+            assert_eq!(credential_in_query(query), found, "{query}");
+        }
     }
 
     #[test]

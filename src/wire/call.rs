@@ -27,6 +27,9 @@ pub struct Call {
     pub output_cap: Option<Tokens>,
     /// How many choices are generated: `n`, or `best_of` where that is larger, or `candidateCount`; at least 1.
     pub choices: u32,
+    /// For whom it is asked, in the client's own words: `user` and its successors, or `metadata.user_id`. Bounded in
+    /// length, and personal: nothing shows it.
+    pub user: Option<Box<str>>,
     /// Where the patched values stand in the body.
     pub spans: Spans,
 }

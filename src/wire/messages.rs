@@ -7,7 +7,7 @@
 use super::call::{BadCall, Content};
 use super::json;
 use super::parts::{add_file, add_json, add_picture, add_text};
-use super::read::{Facts, flag, given, output_cap, pick_once};
+use super::read::{Facts, flag, given, output_cap, pick_once, user};
 
 /// How deep blocks may stand within blocks and still be told apart; what is deeper costs what its JSON does.
 /// A message holds a tool's result, that a document, and that its blocks: nothing in use is deeper.
@@ -18,9 +18,19 @@ const NESTING_MAX: u32 = 4;
 /// # Errors
 /// No usable model or no messages, or a switch or cap that is none.
 pub(super) fn read<'a>(text: &'a str, content: &mut Content<'a>) -> Result<Facts<'a>, BadCall> {
-    let names =
-        ["model", "stream", "max_tokens", "system", "messages", "tools", "output_config", "output_format"];
-    let [model, stream, max_tokens, system, messages, tools, config, format] = pick_once(text, names, 2)?;
+    let names = [
+        "model",
+        "stream",
+        "max_tokens",
+        "system",
+        "messages",
+        "tools",
+        "output_config",
+        "output_format",
+        "metadata",
+    ];
+    let [model, stream, max_tokens, system, messages, tools, config, format, metadata] =
+        pick_once(text, names, 2)?;
     let mut facts = Facts::of_body(text, model)?;
     let messages = messages.ok_or(BadCall::Missing("messages"))?;
     if let Some(system) = given(system) {
@@ -41,6 +51,7 @@ pub(super) fn read<'a>(text: &'a str, content: &mut Content<'a>) -> Result<Facts
         let [schema] = json::pick_any(format, ["schema"]);
         content.schemas.extend(given(schema));
     }
+    facts.user = user(&metadata.map_or([None], |metadata| json::pick_any(metadata, ["user_id"])));
     facts.stream = flag(stream, "stream")?;
     facts.output_cap = output_cap(&[("max_tokens", max_tokens)])?;
     Ok(facts)

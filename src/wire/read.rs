@@ -17,6 +17,9 @@ use std::ops::Range;
 /// The longest model name in bytes. Names are kept by limits and metrics; the longest in use have about 100.
 const MODEL_NAME_MAX: usize = 512;
 
+/// The most of a user's name that is kept, in bytes. What Claude Code writes there has about 200.
+const USER_MAX: usize = 512;
+
 const WHOLE_NUMBER: &str = "a whole number that is not negative";
 const GIVEN_ONCE: &str = "given once";
 const WRONG_MODEL: BadCall = BadCall::Wrong { key: "model", must_be: "a name of 1 to 512 bytes" };
@@ -46,6 +49,7 @@ pub fn read<'a>(asked: &Asked, body: &'a [u8]) -> Result<(Call, Content<'a>), Ba
         wants_usage: options.wants_usage,
         output_cap: facts.output_cap,
         choices: facts.choices,
+        user: facts.user,
         spans: Spans {
             models: facts.models,
             stream_options: options.whole.map(|part| span_in(text, part)),
@@ -64,6 +68,7 @@ pub(super) struct Facts<'a> {
     pub(super) stream: bool,
     pub(super) output_cap: Option<Tokens>,
     pub(super) choices: u32,
+    pub(super) user: Option<Box<str>>,
     options: Options<'a>,
 }
 
@@ -94,7 +99,15 @@ impl Facts<'_> {
             return Err(WRONG_MODEL);
         }
         let options = Options::default();
-        Ok(Facts { model, models: Vec::new(), stream: false, output_cap: None, choices: 1, options })
+        Ok(Facts {
+            model,
+            models: Vec::new(),
+            stream: false,
+            output_cap: None,
+            choices: 1,
+            user: None,
+            options,
+        })
     }
 }
 
@@ -107,7 +120,7 @@ fn openai<'a>(dialect: Dialect, text: &'a str, content: &mut Content<'a>) -> Res
         _ => chat::fill(&keys, content)?,
     };
     let options = Options::read(keys.stream_options)?;
-    let facts = Facts { options, ..Facts::of_body(text, keys.model)? };
+    let facts = Facts { options, user: user(&keys.users), ..Facts::of_body(text, keys.model)? };
     if !dialect.has_output() {
         return Ok(facts);
     }
@@ -145,6 +158,7 @@ pub(super) struct Keys<'a> {
     caps: [(&'static str, Option<&'a str>); 3],
     n: Option<&'a str>,
     best_of: Option<&'a str>,
+    users: [Option<&'a str>; 3],
     pub(super) messages: Option<&'a str>,
     pub(super) tools: Option<&'a str>,
     pub(super) functions: Option<&'a str>,
@@ -165,6 +179,9 @@ impl<'a> Keys<'a> {
             "max_output_tokens",
             "n",
             "best_of",
+            "user",
+            "safety_identifier",
+            "prompt_cache_key",
             "messages",
             "tools",
             "functions",
@@ -182,6 +199,9 @@ impl<'a> Keys<'a> {
             max_output_tokens,
             n,
             best_of,
+            user,
+            safety_identifier,
+            prompt_cache_key,
             messages,
             tools,
             functions,
@@ -202,6 +222,7 @@ impl<'a> Keys<'a> {
             caps,
             n,
             best_of,
+            users: [user, safety_identifier, prompt_cache_key],
             messages,
             tools,
             functions,
@@ -273,6 +294,13 @@ pub(super) fn choices(counts: &[(&'static str, Option<&str>)]) -> Result<u32, Ba
         }
     }
     Ok(most)
+}
+
+/// For whom a call is asked: the first of the values that is a text and not empty, cut to its bound. Anything else
+/// there is for the provider to judge.
+pub(super) fn user(values: &[Option<&str>]) -> Option<Box<str>> {
+    let said = values.iter().flatten().filter_map(|value| json::text(value)).find(|text| !text.is_empty())?;
+    Some(said[..said.floor_char_boundary(USER_MAX)].into())
 }
 
 /// Where a value that was read stands in the body.

@@ -5,7 +5,7 @@
 
 use super::call::{BadCall, Content};
 use super::parts::{add_file, add_json, add_linked_picture, add_picture, add_sound, add_text};
-use super::read::{Facts, flag, given, output_cap, pick_once};
+use super::read::{Facts, flag, given, output_cap, pick_once, user};
 use super::{json, media};
 
 /// Reads the body; puts what stands in its instructions, input and tools into `content`.
@@ -14,8 +14,20 @@ use super::{json, media};
 /// No usable model, or a switch or cap that is none. The input may be missing: an earlier response, a
 /// conversation or a stored prompt can stand for it.
 pub(super) fn read<'a>(text: &'a str, content: &mut Content<'a>) -> Result<Facts<'a>, BadCall> {
-    let names = ["model", "stream", "max_output_tokens", "instructions", "input", "tools", "text"];
-    let [model, stream, cap, instructions, input, tools, format] = pick_once(text, names, 2)?;
+    let names = [
+        "model",
+        "stream",
+        "max_output_tokens",
+        "instructions",
+        "input",
+        "tools",
+        "text",
+        "user",
+        "safety_identifier",
+        "prompt_cache_key",
+    ];
+    let [model, stream, cap, instructions, input, tools, format, name, safety, cache] =
+        pick_once(text, names, 2)?;
     let mut facts = Facts::of_body(text, model)?;
     if add_text(instructions, content) {
         content.messages = content.messages.saturating_add(1);
@@ -35,6 +47,7 @@ pub(super) fn read<'a>(text: &'a str, content: &mut Content<'a>) -> Result<Facts
     }
     let format = format.and_then(|text| json::pick_any(text, ["format"])[0]);
     content.schemas.extend(format.and_then(|format| given(json::pick_any(format, ["schema"])[0])));
+    facts.user = user(&[name, safety, cache]);
     facts.stream = flag(stream, "stream")?;
     facts.output_cap = output_cap(&[("max_output_tokens", cap)])?;
     Ok(facts)

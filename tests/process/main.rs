@@ -5,11 +5,13 @@
 //! - `exits`: why it does not start.
 //! - `explain`: why a request waited.
 //! - `systemd`: readiness, watchdog, inherited sockets.
+//! - `plan`: its own log, replayed.
 //! - `secrets`: where a key never appears.
 
 mod child;
 mod exits;
 mod explain;
 mod life;
+mod plan;
 mod secrets;
 mod systemd;

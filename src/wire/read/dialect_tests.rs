@@ -160,3 +160,30 @@ fn tools_are_told_from_other_schemas() {
         assert_eq!((content.tools, content.schemas.len()), (tools, schemas), "{body}");
     }
 }
+
+#[test]
+fn for_whom_a_call_is_asked_is_read_where_each_dialect_says_it() {
+    let user = |dialect, key: &str| {
+        let body = format!(r#"{{"model":"m","messages":[],"input":"i","prompt":"p",{key}}}"#);
+        read(&Asked::in_body(dialect), body.as_bytes()).expect(key).0.user.map(String::from)
+    };
+    for dialect in [Dialect::Chat, Dialect::Completions, Dialect::Embeddings, Dialect::Responses] {
+        let all = r#""prompt_cache_key":"c","safety_identifier":"s","user":"u""#;
+        assert_eq!(user(dialect, all).as_deref(), Some("u"), "{dialect}");
+        let newer = r#""prompt_cache_key":"c","safety_identifier":"s","user":null"#;
+        assert_eq!(user(dialect, newer).as_deref(), Some("s"), "{dialect}");
+        assert_eq!(user(dialect, r#""prompt_cache_key":"\u0063","user":"""#).as_deref(), Some("c"));
+        assert_eq!(user(dialect, r#""user":7,"metadata":{"user_id":"m"}"#), None, "{dialect}");
+    }
+    assert_eq!(user(Dialect::Messages, r#""metadata":{"user_id":"m"},"user":"u""#).as_deref(), Some("m"));
+    for odd in [r#""metadata":null"#, r#""metadata":"user_id""#, r#""metadata":{"user_id":[]}"#] {
+        assert_eq!(user(Dialect::Messages, odd), None, "{odd}");
+    }
+}
+
+#[test]
+fn a_long_user_is_cut_within_its_bound_and_between_characters() {
+    let body = format!(r#"{{"model":"m","messages":[],"user":"a{}"}}"#, "é".repeat(400));
+    let (call, _) = read(&Asked::in_body(Dialect::Chat), body.as_bytes()).expect("a call");
+    assert_eq!(call.user.map(|user| user.len()), Some(511));
+}
