@@ -10,23 +10,14 @@
 //! a refund is worth only what would still be there without its take: a bucket that has been full since
 //! would have been full anyway.
 
+use super::hand::{FullAt, Hand, TICKS_PER_NANO, Tick, moment_not_before, ticks};
 use crate::units::Moment;
-use governor::clock::{Clock, Reference};
 use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{NotKeyed, StateStore};
+use governor::state::NotKeyed;
 use governor::{Quota, RateLimiter};
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::ops::Add;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-/// What governor takes for nanoseconds are parts of one, so that the interval of a fast limit, 60 ns a
-/// token at a thousand million a minute, is not rounded by more than 0.03 %. It is rounded up: a bucket
-/// is never faster than its limit. The count of parts overflows after nine years of uptime.
-const TICKS_PER_NANO: u64 = 64;
 
 /// More windows than this are never owed, so that one nonsensical usage does not shut a provider for ever.
 /// Keeps sums far from overflow too.
@@ -123,9 +114,45 @@ impl Bucket {
 
     /// Gives back what the take of this order did not use, as far as it would still be there.
     pub(super) fn refund(&mut self, units: u64, taken: Order, now: Moment) {
+        self.flow_back(units.saturating_mul(self.interval), taken, now);
+    }
+
+    /// Lowers the level to what it is at most if it was at most `level` units at `then`, and `since` units net were
+    /// taken after it. Never to more than one window of debt: after that a bucket of any level is full. Less than one
+    /// unit is not worth a change. Returns the units that it was lowered by.
+    pub(super) fn lower(&mut self, level: i128, since: i128, then: (Moment, Order), now: Moment) -> f64 {
+        let missing = i128::from(self.rate.burst.get()).saturating_sub(level).saturating_add(since);
+        let full_at = i128::from(ticks(then.0)).saturating_add(missing.saturating_mul(self.interval.into()));
+        let latest = i128::from(ticks(now)).saturating_add(i128::from(self.window()));
+        let full_at = u64::try_from(full_at.min(latest).max(0)).unwrap_or(u64::MAX);
+        let before = self.full_at.get().max(ticks(now));
+        let lowered = full_at.saturating_sub(before);
+        if lowered < self.interval {
+            return 0.0;
+        }
+        // The past is now as if so much more had been taken then.
+        let later = self.dips.partition_point(|dip| dip.order <= then.1);
+        for dip in self.dips.range_mut(later..) {
+            dip.bound = dip.bound.saturating_add(lowered);
+        }
+        self.full_at.set(full_at);
+        lowered as f64 / self.interval as f64
+    }
+
+    /// Raises the level to what it is at least if no more than `missing` units are gone, unless the bucket has been
+    /// as full since the take of that order. Less than one unit is not worth a change.
+    pub(super) fn raise_to(&mut self, missing: i128, taken: Order, now: Moment) {
+        let missing = u64::try_from(missing.max(0)).unwrap_or(u64::MAX);
+        let back = self.owed(now).saturating_sub(missing.saturating_mul(self.interval));
+        if back >= self.interval {
+            self.flow_back(back, taken, now);
+        }
+    }
+
+    fn flow_back(&mut self, back: u64, taken: Order, now: Moment) {
         let later = self.dips.partition_point(|dip| dip.order <= taken);
         let lowest = self.dips.get(later).map_or(u64::MAX, |dip| dip.bound);
-        let back = units.saturating_mul(self.interval).min(lowest).min(self.owed(now));
+        let back = back.min(lowest).min(self.owed(now));
         // The past is now as if less had been taken.
         for dip in self.dips.range_mut(later..) {
             dip.bound -= back;
@@ -135,6 +162,16 @@ impl Bucket {
             self.dips.drain(lower..later);
         }
         self.full_at.set(self.full_at.get().saturating_sub(back));
+    }
+
+    /// Another rate, as full as before. What was taken at the old one flows back by the new: for small changes.
+    pub(super) fn stretch(&mut self, rate: Rate, now: Moment) {
+        let mut other = Bucket::new(rate);
+        let (from, to) = (u128::from(self.slack().max(1)), u128::from(other.slack()));
+        let scaled = |owed: u64| u64::try_from(u128::from(owed) * to / from).unwrap_or(u64::MAX);
+        other.dips = self.dips.iter().map(|dip| Dip { bound: scaled(dip.bound), ..*dip }).collect();
+        other.owe(scaled(self.owed(now)), now);
+        *self = other;
     }
 
     /// Takes what has been used already, into debt if need be.
@@ -198,13 +235,17 @@ impl Bucket {
         u64::from(self.rate.burst.get()) * self.interval
     }
 
+    /// The time in which as much as the limit passes.
+    fn window(&self) -> u64 {
+        u64::from(self.rate.limit.get()).saturating_mul(self.interval)
+    }
+
     fn owed(&self, now: Moment) -> u64 {
         self.full_at.get().saturating_sub(ticks(now))
     }
 
     fn owe(&self, owed: u64, now: Moment) {
-        let most =
-            u64::from(self.rate.limit.get()).saturating_mul(self.interval).saturating_mul(WINDOWS_OWED_MAX);
+        let most = self.window().saturating_mul(WINDOWS_OWED_MAX);
         self.full_at.set(ticks(now).saturating_add(owed.min(most)));
     }
 
@@ -223,79 +264,6 @@ impl Bucket {
         {
             next.bound = oldest.bound;
         }
-    }
-}
-
-fn ticks(moment: Moment) -> u64 {
-    moment.as_nanos().saturating_mul(TICKS_PER_NANO)
-}
-
-fn moment_not_before(ticks: u64) -> Moment {
-    Moment::from_nanos(ticks.div_ceil(TICKS_PER_NANO))
-}
-
-/// The clock that governor reads: it stands still where it was last set.
-#[derive(Clone, Debug, Default)]
-struct Hand(Arc<AtomicU64>);
-
-impl Hand {
-    fn set(&self, now: Moment) {
-        self.0.store(ticks(now), Ordering::Relaxed);
-    }
-}
-
-impl Clock for Hand {
-    type Instant = Tick;
-    fn now(&self) -> Tick {
-        Tick(self.0.load(Ordering::Relaxed))
-    }
-}
-
-/// A reading of [`Hand`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Tick(u64);
-
-impl Add<Nanos> for Tick {
-    type Output = Tick;
-    fn add(self, ticks: Nanos) -> Tick {
-        Tick(self.0.saturating_add(ticks.as_u64()))
-    }
-}
-
-impl Reference for Tick {
-    fn duration_since(&self, earlier: Tick) -> Nanos {
-        self.0.saturating_sub(earlier.0).into()
-    }
-    fn saturating_sub(&self, ticks: Nanos) -> Tick {
-        Tick(self.0.saturating_sub(ticks.as_u64()))
-    }
-}
-
-/// The tick at which the bucket is full; in the past, it has been full since. Shared between a bucket
-/// and its limiter only, under the desk's lock, so the loads and stores need no order.
-#[derive(Clone, Debug, Default)]
-struct FullAt(Arc<AtomicU64>);
-
-impl FullAt {
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, ticks: u64) {
-        self.0.store(ticks, Ordering::Relaxed);
-    }
-}
-
-impl StateStore for FullAt {
-    type Key = NotKeyed;
-
-    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, decide: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let (answer, next) = decide(Some(self.get().into()))?;
-        self.set(next.into());
-        Ok(answer)
     }
 }
 

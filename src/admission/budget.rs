@@ -3,127 +3,17 @@
 //! Refuses to know who waits: that is the queue's. Invariant: what is held is the sum of what the open
 //! reservations hold, in every dimension.
 
+pub use super::dimension::{Cost, Dimension, TooLarge};
+
 use super::ask::Lack;
-use super::bucket::{Bucket, NotBefore, Order, Rate};
-use super::heard::{Meaning, Reading, Shortage};
-use super::limits::Limits;
+use super::bucket::Order;
+use super::dimension::{DAY, Sums};
+use super::gauge::{Gauge, Level};
+use super::limits::{Limits, Slices};
+use super::pace::Pool;
 use super::saved::SavedBudget;
 use crate::units::{Moment, Tokens};
-use std::num::NonZeroU32;
 use std::time::Duration;
-
-/// What a call is expected to cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Input tokens.
-    pub input: Tokens,
-    /// Output tokens.
-    pub output: Tokens,
-    /// Whether `output` is a guess and no promise of the client: then it is cut to what a limit can
-    /// ever hold, so that a small limit does not refuse for ever what it could serve.
-    pub output_is_guess: bool,
-}
-
-impl Cost {
-    /// Input and output together.
-    pub fn total(self) -> Tokens {
-        self.input + self.output
-    }
-}
-
-/// What a limit counts, and over what time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Dimension {
-    /// Requests a minute.
-    RequestsPerMinute,
-    /// Requests a day.
-    RequestsPerDay,
-    /// All tokens a minute.
-    TokensPerMinute,
-    /// All tokens a day.
-    TokensPerDay,
-    /// Input tokens a minute.
-    InputTokensPerMinute,
-    /// Output tokens a minute.
-    OutputTokensPerMinute,
-}
-
-impl Dimension {
-    /// Every dimension.
-    pub const ALL: [Dimension; 6] = [
-        Dimension::RequestsPerMinute,
-        Dimension::RequestsPerDay,
-        Dimension::TokensPerMinute,
-        Dimension::TokensPerDay,
-        Dimension::InputTokensPerMinute,
-        Dimension::OutputTokensPerMinute,
-    ];
-
-    /// The name used in configuration, in saved state, in `/health` and in metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Dimension::RequestsPerMinute => "requests_per_minute",
-            Dimension::RequestsPerDay => "requests_per_day",
-            Dimension::TokensPerMinute => "tokens_per_minute",
-            Dimension::TokensPerDay => "tokens_per_day",
-            Dimension::InputTokensPerMinute => "input_tokens_per_minute",
-            Dimension::OutputTokensPerMinute => "output_tokens_per_minute",
-        }
-    }
-
-    /// Whether requests are counted, not tokens.
-    pub const fn counts_requests(self) -> bool {
-        matches!(self, Dimension::RequestsPerMinute | Dimension::RequestsPerDay)
-    }
-
-    /// Whether the limit is over a day, not over a minute.
-    pub const fn is_daily(self) -> bool {
-        matches!(self, Dimension::RequestsPerDay | Dimension::TokensPerDay)
-    }
-
-    /// What `cost` weighs here.
-    pub(super) fn weigh(self, cost: Cost) -> u64 {
-        match self {
-            Dimension::RequestsPerMinute | Dimension::RequestsPerDay => 1,
-            Dimension::TokensPerMinute | Dimension::TokensPerDay => cost.total().0,
-            Dimension::InputTokensPerMinute => cost.input.0,
-            Dimension::OutputTokensPerMinute => cost.output.0,
-        }
-    }
-
-    /// The rate that `limits` give here.
-    fn rate(self, limits: &Limits) -> Option<Rate> {
-        let (limit, window, burst) = match self {
-            Dimension::RequestsPerMinute => (limits.requests_per_minute, MINUTE, limits.burst_requests),
-            Dimension::TokensPerMinute => (limits.tokens_per_minute, MINUTE, limits.burst_tokens),
-            Dimension::InputTokensPerMinute => (limits.input_tokens_per_minute, MINUTE, limits.burst_tokens),
-            Dimension::OutputTokensPerMinute => {
-                (limits.output_tokens_per_minute, MINUTE, limits.burst_tokens)
-            }
-            // A day's allowance may be spent at any time of the day, so all of it may pass at once.
-            Dimension::RequestsPerDay => (limits.requests_per_day, DAY, limits.requests_per_day),
-            Dimension::TokensPerDay => (limits.tokens_per_day, DAY, limits.tokens_per_day),
-        };
-        limit.map(|limit| {
-            let sixth = NonZeroU32::new(limit.get().div_ceil(6)).unwrap_or(NonZeroU32::MIN);
-            Rate { limit, window, burst: burst.unwrap_or(sixth).min(limit) }
-        })
-    }
-}
-
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
-
-/// A call that no rest of the bucket would make room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLarge {
-    /// The limit that is too small.
-    pub dimension: Dimension,
-    /// The limit.
-    pub limit: u64,
-    /// What the call would take.
-    pub asked: u64,
-}
 
 /// When there is room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,24 +41,40 @@ impl Room {
     }
 }
 
-/// One provider's limits in use.
+/// Limits in use: those of a provider or of a group as they were configured, or those of a pool, which learn.
 #[derive(Debug)]
 pub(super) struct Budget {
     limits: Limits,
-    buckets: Vec<(Dimension, Bucket)>,
+    pub(super) gauges: Vec<Gauge>,
     /// Open reservations.
     open: u32,
     /// Nothing is granted before this moment: the provider has said so.
-    paused_until: Moment,
+    pub(super) paused_until: Moment,
     /// Counts what takes from the buckets.
-    order: Order,
+    pub(super) order: Order,
+    /// All that was ever taken, and all that was ever given back.
+    pub(super) flow: Flow,
+    /// What a pool remembers to learn from; `None` for limits that were configured.
+    pub(super) pool: Option<Pool>,
+}
+
+/// All that was ever taken and given back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flow {
+    pub(super) taken: Sums,
+    pub(super) returned: Sums,
 }
 
 /// What a take has taken, and when among all others.
 #[derive(Clone, Debug)]
 pub(super) struct Taken {
     pub(super) held: Cost,
-    order: Order,
+    /// What was held at first.
+    pub(super) asked: Cost,
+    pub(super) order: Order,
+    /// When it was taken, and what had been by then, itself included.
+    pub(super) at: Moment,
+    pub(super) flow: Flow,
     /// What of it was taken later, in its order: a refund is worth what would still be there, and what was taken
     /// a moment ago would be.
     raises: Vec<(Cost, Order)>,
@@ -188,22 +94,35 @@ impl Taken {
     }
 
     /// Gives so many units back to a bucket: what was taken last is given back first.
-    fn refund(&self, (dimension, bucket): &mut (Dimension, Bucket), mut units: u64, now: Moment) {
-        let raises = if dimension.counts_requests() { &[][..] } else { &self.raises };
+    fn refund(&self, gauge: &mut Gauge, mut units: u64, now: Moment) {
+        let raises = if gauge.dimension.counts_requests() { &[][..] } else { &self.raises };
         for (more, order) in raises.iter().rev() {
-            let back = units.min(dimension.weigh(*more));
-            bucket.refund(back, *order, now);
+            let back = units.min(gauge.dimension.weigh(*more));
+            gauge.refund(back, *order, now);
             units -= back;
         }
-        bucket.refund(units, self.order, now);
+        gauge.refund(units, self.order, now);
     }
 }
 
 impl Budget {
+    /// Limits as they were configured; they never learn.
     pub(super) fn new(limits: Limits) -> Budget {
-        let bucket = |dimension: Dimension| Some((dimension, Bucket::new(dimension.rate(&limits)?)));
-        let buckets = Dimension::ALL.into_iter().filter_map(bucket).collect();
-        Budget { limits, buckets, open: 0, paused_until: Moment::START, order: 0 }
+        let gauge = |dimension| Gauge::configured(dimension, &limits);
+        Budget {
+            limits,
+            gauges: Dimension::ALL.into_iter().filter_map(gauge).collect(),
+            open: 0,
+            paused_until: Moment::START,
+            order: 0,
+            flow: Flow::default(),
+            pool: None,
+        }
+    }
+
+    /// What one provider allows of one model: open, until the provider says or shows a limit.
+    pub(super) fn pool(slices: Slices) -> Budget {
+        Budget { pool: Some(Pool::default()), ..Budget::new(Limits { slices, ..Limits::default() }) }
     }
 
     /// `cost` with a guessed output cut to what every limit can hold.
@@ -211,29 +130,33 @@ impl Budget {
         if !cost.output_is_guess {
             return cost;
         }
-        let room = |(dimension, bucket): &(Dimension, Bucket)| match dimension {
-            Dimension::TokensPerMinute | Dimension::TokensPerDay => {
-                Some(Tokens(u64::from(bucket.rate().limit.get())) - cost.input)
+        let room = |gauge: &Gauge| {
+            let limit = Tokens(gauge.limit().get().into());
+            match gauge.dimension {
+                Dimension::TokensPerMinute | Dimension::TokensPerDay => Some(limit - cost.input),
+                Dimension::OutputTokensPerMinute => Some(limit),
+                _ => None,
             }
-            Dimension::OutputTokensPerMinute => Some(Tokens(u64::from(bucket.rate().limit.get()))),
-            _ => None,
         };
-        let output = self.buckets.iter().filter_map(room).fold(cost.output, Ord::min);
+        let output = self.gauges.iter().filter_map(room).fold(cost.output, Ord::min);
         Cost { output, ..cost }
     }
 
     /// When there would be room for `cost`, if `ahead` (and as many requests as it counts) went first.
     pub(super) fn room(&self, cost: Cost, ahead: Ahead, now: Moment) -> Room {
         let mut ready = now.max(self.paused_until);
-        for (dimension, bucket) in &self.buckets {
-            let (asked, limit) = (dimension.weigh(cost), u64::from(bucket.rate().limit.get()));
+        for gauge in &self.gauges {
+            let (asked, limit) = (gauge.weigh(cost), u64::from(gauge.limit().get()));
             if asked > limit {
-                return Room::Never(TooLarge { dimension: *dimension, limit, asked });
+                return Room::Never(TooLarge { dimension: gauge.dimension, limit, asked });
             }
-            let before =
-                if dimension.counts_requests() { ahead.requests } else { dimension.weigh(ahead.cost) };
-            let stays = stays(*dimension, bucket, asked, ahead.reserve);
-            ready = ready.max(bucket.ready_at(asked, before.saturating_add(stays), now));
+            let before = if gauge.dimension.counts_requests() {
+                ahead.requests
+            } else {
+                gauge.dimension.weigh(ahead.cost)
+            };
+            let before = before.saturating_add(gauge.stays(asked, ahead.reserve));
+            ready = ready.max(gauge.ready_at(asked, before, now));
         }
         if ready > now {
             Room::At(ready)
@@ -250,36 +173,41 @@ impl Budget {
             return None;
         }
         self.order += 1;
-        for index in 0..self.buckets.len() {
-            let (dimension, bucket) = &mut self.buckets[index];
-            if let Err(NotBefore(_)) = bucket.take(dimension.weigh(cost), self.order, now) {
-                for (dimension, bucket) in &mut self.buckets[..index] {
-                    bucket.refund(dimension.weigh(cost), self.order, now);
+        for index in 0..self.gauges.len() {
+            if self.gauges[index].take(cost, self.order, now).is_err() {
+                for gauge in &mut self.gauges[..index] {
+                    gauge.refund(gauge.weigh(cost), self.order, now);
                 }
                 return None;
             }
         }
         self.open += 1;
-        Some(Taken { held: cost, order: self.order, raises: Vec::new() })
+        self.flow.taken = self.flow.taken.plus(Sums::of(1, cost));
+        self.note_take(cost, now);
+        Some(Taken {
+            held: cost,
+            asked: cost,
+            order: self.order,
+            at: now,
+            flow: self.flow,
+            raises: Vec::new(),
+        })
     }
 
     /// Replaces what is held by `truth` in every bucket of tokens. The request itself stays counted: the
     /// providers count failed ones too.
     pub(super) fn correct(&mut self, taken: &mut Taken, truth: Cost, now: Moment) {
         self.order += 1;
-        for place in self.buckets.iter_mut().filter(|(dimension, _)| !dimension.counts_requests()) {
-            let (held, truth) = (place.0.weigh(taken.held), place.0.weigh(truth));
+        for gauge in self.gauges.iter_mut().filter(|gauge| !gauge.dimension.counts_requests()) {
+            let (held, truth) = (gauge.weigh(taken.held), gauge.weigh(truth));
             match truth.checked_sub(held) {
                 Some(0) => {}
-                Some(more) => place.1.charge(more, self.order, now),
-                None => taken.refund(place, held - truth, now),
+                Some(more) => gauge.charge(more, self.order, now),
+                None => taken.refund(gauge, held - truth, now),
             }
         }
-        let more = Cost {
-            input: truth.input - taken.held.input,
-            output: truth.output - taken.held.output,
-            output_is_guess: false,
-        };
+        let (more, less) = (difference(truth, taken.held), difference(taken.held, truth));
+        self.note_change(taken, Sums::of(0, more), Sums::of(0, less));
         if more.total() > Tokens::ZERO {
             taken.raise(more, self.order);
         }
@@ -288,10 +216,11 @@ impl Budget {
 
     /// Undoes a take of which the provider never heard: not even a request was used.
     pub(super) fn undo(&mut self, taken: &Taken, now: Moment) {
-        for place in &mut self.buckets {
-            let units = place.0.weigh(taken.held);
-            taken.refund(place, units, now);
+        for gauge in &mut self.gauges {
+            let units = gauge.weigh(taken.held);
+            taken.refund(gauge, units, now);
         }
+        self.note_change(taken, Sums::default(), Sums::of(1, taken.held));
         self.close();
     }
 
@@ -301,12 +230,22 @@ impl Budget {
         self.open = self.open.saturating_sub(1);
     }
 
+    /// Grants nothing before `until`, and then no more at once than the call that was refused: the
+    /// provider has just shown that its own bucket is lower than ours. A day's buckets are left alone, or
+    /// one refusal for a minute would cost the day. A pause is only ever extended.
+    pub(super) fn pause(&mut self, until: Moment, refused: Cost, now: Moment) {
+        self.paused_until = self.paused_until.max(until);
+        self.order += 1;
+        for gauge in &mut self.gauges {
+            gauge.drain_until(until, gauge.dimension.weigh(refused).max(1), self.order, now);
+        }
+    }
+
     /// What keeps `cost` out now, and until when as far as that is known.
     pub(super) fn lack(&self, cost: Cost, reserve: u32, now: Moment) -> Option<(Lack, Option<Moment>)> {
-        let waits = self.buckets.iter().map(|(dimension, bucket)| {
-            let asked = dimension.weigh(cost);
-            let at = bucket.ready_at(asked, stays(*dimension, bucket, asked, reserve), now);
-            (Lack::Limit(*dimension), at)
+        let waits = self.gauges.iter().map(|gauge| {
+            let asked = gauge.weigh(cost);
+            (Lack::Limit(gauge.dimension), gauge.ready_at(asked, gauge.stays(asked, reserve), now))
         });
         let pause = (Lack::Pause, self.paused_until);
         let longest = waits.chain([pause]).filter(|(_, at)| *at > now).max_by_key(|(_, at)| *at);
@@ -316,79 +255,41 @@ impl Budget {
 
     /// The time in which empty buckets would have room for `cost`.
     pub(super) fn time_to_gain(&self, cost: Cost) -> Duration {
-        let times = self.buckets.iter().map(|(dimension, bucket)| {
-            let rate = bucket.rate();
-            let units = dimension.weigh(cost).min(u64::from(rate.burst.get()));
-            let nanos = rate.window.as_nanos() * u128::from(units) / u128::from(rate.limit.get());
-            Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-        });
+        let times = self.gauges.iter().map(|gauge| gauge.time_to_gain(gauge.weigh(cost)));
         times.max().unwrap_or_default()
     }
 
-    /// A budget that has no limits of its own and learns them.
-    pub(super) fn pool() -> Budget {
-        Budget::new(Limits::default())
+    /// The limits as they were configured.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
-    /// The limits as they are now.
-    pub(super) fn limits(&self) -> Limits {
-        self.limits
-    }
-
-    /// The provider has let a call in and said what is left.
-    pub(super) fn hear(&mut self, _taken: &Taken, _readings: &[Reading], _now: Moment) {}
-
-    /// The provider has refused a call for want of room. `ceilings` are the limits that were configured for it.
-    pub(super) fn refused(
-        &mut self,
-        _taken: &Taken,
-        shortage: &Shortage,
-        _ceilings: &[Limits],
-        _now: Moment,
-    ) {
-        self.paused_until = self.paused_until.max(shortage.until);
-    }
-
-    /// A call was refused for want of room although this budget had some: when the provider takes calls again, no
-    /// more goes at once than the one that was refused. A day's buckets are left alone, or one refusal for a minute
-    /// would cost the day.
-    pub(super) fn drain(&mut self, shortage: &Shortage, refused: Cost, now: Moment) {
-        if shortage.meaning == Meaning::Minute {
-            self.drain_until(shortage.until, refused, now);
-        }
-    }
-
-    /// Grants nothing before `until`, and then no more at once than the call that was refused. A pause is only
-    /// ever extended.
-    pub(super) fn pause(&mut self, until: Moment, refused: Cost, now: Moment) {
-        self.paused_until = self.paused_until.max(until);
-        self.drain_until(until, refused, now);
-    }
-
-    fn drain_until(&mut self, until: Moment, refused: Cost, now: Moment) {
-        self.order += 1;
-        for (dimension, bucket) in &mut self.buckets {
-            if !dimension.is_daily() {
-                bucket.drain_until(until, dimension.weigh(refused).max(1), self.order, now);
-            }
+    /// A day's limits that come back all at once do so then, and every 24 hours until another moment is told.
+    pub(super) fn day_ends(&mut self, at: Moment, now: Moment) {
+        for gauge in &mut self.gauges {
+            gauge.day_ends(at, now);
         }
     }
 
     /// Takes over new limits, keeping how full each bucket is and what is open. Into a bucket that has
-    /// changed nothing flows back from before.
+    /// changed nothing flows back from before. What a pool has learned stays; only the slices are for those to come.
     pub(super) fn retune(&mut self, limits: Limits, now: Moment) {
-        let mut old = std::mem::take(&mut self.buckets);
         self.order += 1;
-        self.buckets = Dimension::ALL
-            .into_iter()
-            .filter_map(|dimension| {
-                let rate = dimension.rate(&limits)?;
-                let before = old.iter().position(|(known, _)| *known == dimension);
-                let before = before.map(|index| old.swap_remove(index).1);
-                Some((dimension, retuned(before, rate, self.order, now)))
-            })
-            .collect();
         self.limits = limits;
+        if self.pool.is_some() {
+            return;
+        }
+        let mut old = std::mem::take(&mut self.gauges);
+        let gauge = |dimension: Dimension| {
+            let before = old.iter().position(|gauge| gauge.dimension == dimension);
+            let before = before.map(|index| old.swap_remove(index));
+            Gauge::reconfigured(before, dimension, &limits, self.order, now)
+        };
+        self.gauges = Dimension::ALL.into_iter().filter_map(gauge).collect();
+    }
+
+    pub(super) fn slices(&self) -> Slices {
+        self.limits.slices
     }
 
     pub(super) fn open(&self) -> u32 {
@@ -400,20 +301,27 @@ impl Budget {
     }
 
     /// Each dimension with its limit and the units that could be taken now.
+    #[cfg(test)]
     pub(super) fn levels(&self, now: Moment) -> impl Iterator<Item = (Dimension, u64, i64)> + '_ {
-        self.buckets.iter().map(move |(dimension, bucket)| {
-            (*dimension, u64::from(bucket.rate().limit.get()), bucket.level(now))
-        })
+        let lasting = self.gauges.iter().filter(|gauge| !gauge.is_ramp());
+        lasting.map(move |gauge| (gauge.dimension, gauge.limit().get().into(), gauge.level(now)))
+    }
+
+    /// Each limit as a person sees it.
+    pub(super) fn views(&self, now: Moment) -> impl Iterator<Item = Level> + '_ {
+        self.gauges.iter().map(move |gauge| gauge.view(now))
     }
 
     pub(super) fn save(&self, now: Moment) -> SavedBudget {
+        let lasting = || self.gauges.iter().filter(|gauge| !gauge.is_ramp());
+        let name = |gauge: &Gauge| gauge.dimension.name().to_owned();
         SavedBudget {
-            paused_ms: u64::try_from(self.paused_until.since(now).as_millis()).unwrap_or(u64::MAX),
-            fill: self
-                .buckets
-                .iter()
-                .map(|(dimension, bucket)| (dimension.name().into(), bucket.fill(now)))
+            paused_ms: millis(self.paused_until.since(now)),
+            fill: lasting().map(|gauge| (name(gauge), gauge.fill(now))).collect(),
+            day_left_ms: lasting()
+                .filter_map(|gauge| Some((name(gauge), millis(gauge.day_left(now)?))))
                 .collect(),
+            learned: lasting().filter_map(|gauge| Some((name(gauge), gauge.learned(now)?))).collect(),
         }
     }
 
@@ -423,10 +331,19 @@ impl Budget {
         if !pause.is_zero() {
             self.paused_until = self.paused_until.max(now + pause);
         }
-        for (dimension, bucket) in &mut self.buckets {
-            if let Some(fill) = saved.fill.get(dimension.name()) {
-                bucket.set_fill(*fill, now);
-                bucket.rest(elapsed, now);
+        if self.pool.is_some() {
+            let slices = self.slices();
+            let known = |dimension: Dimension| Some((dimension, saved.learned.get(dimension.name())?));
+            let known = Dimension::ALL.into_iter().filter_map(known);
+            self.gauges =
+                known.filter_map(|(of, saved)| Gauge::relearned(of, saved, elapsed, slices, now)).collect();
+        }
+        for gauge in &mut self.gauges {
+            if let Some(fill) = saved.fill.get(gauge.dimension.name()) {
+                // Without a saved end the day has only begun: what was used is remembered longest.
+                let left = saved.day_left_ms.get(gauge.dimension.name());
+                let left = left.map_or(DAY, |left| Duration::from_millis(*left));
+                gauge.restore(*fill, left, elapsed, now);
             }
         }
     }
@@ -436,24 +353,13 @@ impl Budget {
     }
 }
 
-/// What must stay in a bucket when `asked` is taken. Nothing is kept from a day: it would never be used.
-fn stays(dimension: Dimension, bucket: &Bucket, asked: u64, reserve: u32) -> u64 {
-    let burst = u64::from(bucket.rate().burst.get());
-    let kept = if dimension.is_daily() { 0 } else { burst * u64::from(reserve) / 1_000 };
-    kept.min(burst.saturating_sub(asked))
+/// What `this` has more of each kind than `other`.
+fn difference(this: Cost, other: Cost) -> Cost {
+    Cost { input: this.input - other.input, output: this.output - other.output, output_is_guess: false }
 }
 
-/// The bucket for `rate`, as full as the one before it.
-fn retuned(before: Option<Bucket>, rate: Rate, order: Order, now: Moment) -> Bucket {
-    match before {
-        Some(same) if same.rate() == rate => same,
-        Some(other) => {
-            let mut bucket = Bucket::since(rate, order);
-            bucket.set_fill(other.fill(now), now);
-            bucket
-        }
-        None => Bucket::since(rate, order),
-    }
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What waits in front of a call for the same budget.

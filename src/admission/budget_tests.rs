@@ -1,6 +1,7 @@
 //! What a budget promises.
 
 use super::*;
+use std::num::NonZeroU32;
 
 fn at(seconds: f64) -> Moment {
     Moment::START + Duration::from_secs_f64(seconds)
@@ -125,8 +126,11 @@ fn a_restored_budget_has_refilled_for_as_long_as_it_was_away() {
 
 #[test]
 fn a_saved_pause_of_a_century_is_held_to_a_day() {
-    let saved =
-        SavedBudget { paused_ms: u64::MAX, fill: [("tokens_per_minute".into(), f64::NEG_INFINITY)].into() };
+    let saved = SavedBudget {
+        paused_ms: u64::MAX,
+        fill: [("tokens_per_minute".into(), f64::NEG_INFINITY)].into(),
+        ..SavedBudget::default()
+    };
     let mut budget = Budget::new(limits(60, 600));
     budget.restore(&saved, Duration::ZERO, at(0.0));
     assert_eq!(budget.paused_until(), at(86_400.0));

@@ -6,7 +6,7 @@
 use super::ask::{Choice, Draws, Reason};
 use super::budget::{Ahead, Budget, Cost, Room, Taken};
 use super::heard::{Reading, Shortage};
-use super::limits::{Limits, Priority};
+use super::limits::{Limits, Priority, Slices};
 use super::saved::SavedBudget;
 use crate::ids::BudgetId;
 use crate::units::Moment;
@@ -94,7 +94,9 @@ impl Budgets {
             return None;
         }
         if let Some(pool) = &choice.draws.pool {
-            self.open_pool(pool, now);
+            let own = choice.draws.own().and_then(|own| self.configured.get(own));
+            let slices = own.map(|own| own.limits().slices).unwrap_or_default();
+            self.open_pool(pool, slices, now);
         }
         let reserve = self.reserve_for(priority);
         let mut taking = Taking { held: choice.cost, parts: Vec::with_capacity(2) };
@@ -169,21 +171,26 @@ impl Budgets {
         }
     }
 
-    /// The provider has refused the call, of which `refused` was held, for want of room.
-    pub(super) fn refused(&mut self, taking: &Taking, shortage: &Shortage, refused: Cost, now: Moment) {
+    /// The provider has refused the call for want of room; what it held has been given back. That concerns the pool:
+    /// one model that is used up does not hold up the others.
+    pub(super) fn refused(&mut self, taking: &Taking, shortage: &Shortage, now: Moment) {
         let configured = taking.parts.iter().filter_map(|(id, _)| self.configured.get(id));
-        let ceilings: Vec<Limits> = configured.map(Budget::limits).collect();
-        let has_pool = taking.parts.iter().any(|(id, _)| self.pools.contains_key(id));
-        for (id, taken) in &taking.parts {
-            if let Some(pool) = self.pools.get_mut(id) {
-                pool.budget.refused(taken, shortage, &ceilings, now);
-            } else if let Some(budget) = self.configured.get_mut(id) {
-                if has_pool {
-                    budget.drain(shortage, refused, now);
-                } else {
-                    budget.pause(shortage.until, refused, now);
-                }
+        let ceiling = configured.map(|budget| *budget.limits()).reduce(Limits::least);
+        let pools = taking.parts.iter().filter(|(id, _)| self.pools.contains_key(id));
+        let concerned: Vec<&(BudgetId, Taken)> = pools.collect();
+        // Without a pool those that were configured are all there is to be silent with.
+        let concerned = if concerned.is_empty() { taking.parts.iter().collect() } else { concerned };
+        for (id, taken) in concerned {
+            if let Some(budget) = self.get_mut(id) {
+                budget.refused(taken, shortage, ceiling.as_ref(), now);
             }
+        }
+    }
+
+    /// A day's limits of this budget come back then.
+    pub(super) fn day_ends(&mut self, id: &BudgetId, at: Moment, now: Moment) {
+        if let Some(budget) = self.get_mut(id) {
+            budget.day_ends(at, now);
         }
     }
 
@@ -229,7 +236,7 @@ impl Budgets {
         }
         for (id, saved) in pools {
             let id = BudgetId::from(id.as_str());
-            self.open_pool(&id, now);
+            self.open_pool(&id, Slices::default(), now);
             if let Some(pool) = self.pools.get_mut(&id) {
                 pool.budget.restore(saved, elapsed, now);
             }
@@ -241,9 +248,12 @@ impl Budgets {
     }
 
     /// Makes sure that the pool is there, unless there are too many that are in use.
-    fn open_pool(&mut self, id: &BudgetId, now: Moment) {
+    fn open_pool(&mut self, id: &BudgetId, slices: Slices, now: Moment) {
         if let Some(pool) = self.pools.get_mut(id) {
             pool.used = now;
+            if pool.budget.slices() != slices {
+                pool.budget.retune(Limits { slices, ..Limits::default() }, now);
+            }
             return;
         }
         if self.configured.contains_key(id) {
@@ -257,6 +267,6 @@ impl Budgets {
                 None => return,
             };
         }
-        self.pools.insert(id.clone(), Pool { budget: Budget::pool(), used: now });
+        self.pools.insert(id.clone(), Pool { budget: Budget::pool(slices), used: now });
     }
 }

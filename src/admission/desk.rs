@@ -130,10 +130,9 @@ impl Desk {
     /// before the shortage is over.
     pub fn penalise(&mut self, ticket: Ticket, shortage: &Shortage, now: Moment) {
         if let Some(mut taking) = self.open.remove(&ticket) {
-            let refused = taking.held;
             self.budgets.correct(&mut taking, Cost::default(), now);
             self.budgets.close(&taking);
-            self.budgets.refused(&taking, shortage, refused, now);
+            self.budgets.refused(&taking, shortage, now);
         }
         self.serve(now);
         self.check();
@@ -185,6 +184,13 @@ impl Desk {
         self.check();
     }
 
+    /// The day's limits of a budget that come back all at once do so then.
+    pub fn day_ends(&mut self, budget: &BudgetId, at: Moment, now: Moment) {
+        self.budgets.day_ends(budget, at, now);
+        self.serve(now);
+        self.check();
+    }
+
     /// How many wait in each class.
     pub fn depths(&self) -> [(Priority, usize); 3] {
         self.queue.depths()
@@ -195,7 +201,7 @@ impl Desk {
         let view = |(id, budget, is_pool): (&BudgetId, &Budget, bool)| BudgetView {
             budget: id.clone(),
             is_pool,
-            levels: budget.levels(now).collect(),
+            levels: budget.views(now).collect(),
             open: budget.open(),
             paused: budget.paused_until().since(now),
         };

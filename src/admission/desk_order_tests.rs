@@ -100,7 +100,7 @@ fn a_group_is_taken_from_with_the_provider_or_not_at_all() {
     assert_eq!(told, "waits", "the other provider has room, and the account behind both has none");
     let view = desk.view(at(0.0));
     let other = view.iter().find(|view| view.budget.as_str() == "b").expect("it is configured");
-    assert_eq!(other.levels[0].2, 600, "nothing was taken from the provider meanwhile");
+    assert_eq!(other.levels[0].level, 600, "nothing was taken from the provider meanwhile");
     assert_eq!(run_until(&mut desk, at(60.0)), [(2.0, ticket, "b".into())]);
 }
 

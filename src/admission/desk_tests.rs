@@ -223,9 +223,9 @@ fn output_beyond_the_reservation_is_taken_while_it_comes() {
     let (ticket, _) = enter(&mut desk, ask(&["a"], 20, at(0.0)), at(0.0));
     desk.true_up(ticket, Tokens(15), at(0.0));
     desk.true_up(ticket, Tokens(10), at(0.0));
-    assert_eq!(desk.view(at(0.0))[0].levels[0].2, 25);
+    assert_eq!(desk.view(at(0.0))[0].levels[0].level, 25);
     desk.settle(ticket, Cost { input: Tokens(20), output: Tokens(16), output_is_guess: false }, at(0.0));
-    assert_eq!(desk.view(at(0.0))[0].levels[0].2, 24);
+    assert_eq!(desk.view(at(0.0))[0].levels[0].level, 24);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn a_new_process_waits_as_the_old_one_would_have() {
     assert_eq!(run_until(&mut after, at(60.0)), [(4.0, ticket, "a".into())]);
     let mut back = desk(&[("a", tokens_per_second(10))]);
     back.restore(&saved, at(0.0), WallTime(5));
-    assert_eq!(back.view(at(0.0))[0].levels[0].2, 0, "a clock that was set back refills nothing");
+    assert_eq!(back.view(at(0.0))[0].levels[0].level, 0, "a clock that was set back refills nothing");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use super::ask::{Ask, Choice, Draws, Share, Ticket};
 use super::budget::{Cost, Dimension};
 use super::desk::Desk;
+use super::gauge::Level;
 use super::limits::{Limits, Priority, QueueSettings};
 use super::told::{Effect, Why};
 use crate::ids::{BudgetId, ModelName, ProviderId, TargetId};
@@ -140,8 +141,14 @@ impl Replay {
         let own = BudgetId::from(provider.as_str());
         let desk = Desk::new(settings, [(own.clone(), limits)]);
         let levels = desk.view(Moment::START).into_iter().flat_map(|budget| budget.levels);
-        let gauge =
-            |(dimension, limit, _)| Gauge { dimension, limit, window: 0, in_window: 0, busiest: 0, total: 0 };
+        let gauge = |Level { dimension, limit, .. }| Gauge {
+            dimension,
+            limit,
+            window: 0,
+            in_window: 0,
+            busiest: 0,
+            total: 0,
+        };
         Replay {
             draws: Arc::new(Draws { configured: vec![own], pool: None }),
             gauges: levels.map(gauge).collect(),

@@ -30,4 +30,23 @@ pub struct SavedBudget {
     /// tokens, so that it means the same after the limit was changed.
     #[serde(default)]
     pub fill: BTreeMap<String, f64>,
+    /// How long each day's limit that comes back all at once still had to go, in milliseconds, by dimension.
+    #[serde(default)]
+    pub day_left_ms: BTreeMap<String, u64>,
+    /// The limits that were learned, by dimension.
+    #[serde(default)]
+    pub learned: BTreeMap<String, SavedLimit>,
+}
+
+/// A limit that was learned.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedLimit {
+    /// Units in one window.
+    pub limit: u32,
+    /// Whether the provider said it; otherwise refusals showed it.
+    #[serde(default)]
+    pub said: bool,
+    /// How long ago it was last confirmed, in milliseconds.
+    #[serde(default)]
+    pub age_ms: u64,
 }

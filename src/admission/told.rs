@@ -3,7 +3,8 @@
 //! Values alone; nothing here decides.
 
 use super::ask::{Reason, Ticket, Turn};
-use super::budget::{Cost, Dimension, TooLarge};
+use super::budget::{Cost, TooLarge};
+use super::gauge::Level;
 use crate::ids::{BudgetId, TargetId};
 use crate::units::Moment;
 use std::time::Duration;
@@ -71,8 +72,8 @@ pub struct BudgetView {
     pub budget: BudgetId,
     /// Whether it learns its limits from the provider.
     pub is_pool: bool,
-    /// Each limit with the units that could be taken now; negative in debt.
-    pub levels: Vec<(Dimension, u64, i64)>,
+    /// Each limit as it stands.
+    pub levels: Vec<Level>,
     /// Exchanges at the provider.
     pub open: u32,
     /// How long the provider has asked for silence, from now.

@@ -302,7 +302,7 @@ mod tests {
     }
 
     fn available(turnstile: &Turnstile) -> i64 {
-        turnstile.view()[0].levels[0].2
+        turnstile.view()[0].levels[0].level
     }
 
     #[tokio::test(start_paused = true)]

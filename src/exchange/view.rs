@@ -1,7 +1,7 @@
 //! What the operator sees of the exchanges: providers for `/health`, gauges for `/metrics`.
 
 use super::Gateway;
-use crate::admission::BudgetView;
+use crate::admission::{BudgetView, Known, Level};
 use crate::ids::{ModelName, ProviderId, TargetId};
 use crate::observe::{LevelStatus, PoolStatus, ProviderStatus};
 use std::collections::BTreeMap;
@@ -64,6 +64,7 @@ impl Gateway {
         }
         metrics.estimate_correction.clear();
         metrics.bucket_available_tokens.clear();
+        metrics.limit_used_elsewhere.clear();
         metrics.bucket_available_requests.clear();
         metrics.reservations_open.clear();
         metrics.breaker_state.clear();
@@ -84,15 +85,20 @@ impl Gateway {
                 let permille = self.learned.permille(&ProviderId::from(view.budget.as_str()));
                 metrics.estimate_correction.get_or_create(&[provider()]).set(as_f64(permille) / 1_000.0);
             }
-            for (dimension, _, available) in &view.levels {
+            for Level { dimension, level, known, used_elsewhere, .. } in &view.levels {
                 let family = if dimension.counts_requests() {
                     &metrics.bucket_available_requests
                 } else {
                     &metrics.bucket_available_tokens
                 };
                 #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-                let available = *available as f64;
-                let limit = ("limit", dimension.name().to_owned());
+                let available = *level as f64;
+                let name = if *known == Known::Ramp { known.name() } else { dimension.name() };
+                let limit = ("limit", name.to_owned());
+                if view.is_pool {
+                    let labels = [provider(), ("model", model.to_owned()), limit.clone()];
+                    metrics.limit_used_elsewhere.get_or_create(&labels).set(as_f64(*used_elsewhere));
+                }
                 family.get_or_create(&[provider(), ("model", model.to_owned()), limit]).set(available);
             }
         }
@@ -112,8 +118,16 @@ impl Gateway {
 }
 
 fn levels(view: &BudgetView) -> BTreeMap<&'static str, LevelStatus> {
-    let level = |(dimension, limit, available): &(crate::admission::Dimension, u64, i64)| {
-        (dimension.name(), LevelStatus { limit: *limit, available: *available })
+    let level = |level: &Level| {
+        // What is held for a while stands beside what lasts.
+        let name = if level.known == Known::Ramp { level.known.name() } else { level.dimension.name() };
+        let status = LevelStatus {
+            limit: level.limit,
+            available: level.level,
+            known: level.known.name(),
+            used_elsewhere: level.used_elsewhere,
+        };
+        (name, status)
     };
     view.levels.iter().map(level).collect()
 }

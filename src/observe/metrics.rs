@@ -67,6 +67,8 @@ pub struct Metrics {
     pub bucket_available_tokens: Gauges<3>,
     /// Labels: provider, model (as above), limit. Set when the page is read.
     pub bucket_available_requests: Gauges<3>,
+    /// Labels: provider, model, limit. Set when the page is read.
+    pub limit_used_elsewhere: Gauges<3>,
     /// Labels: provider. Set when the page is read.
     pub reservations_open: Gauges<1>,
     /// Labels: provider, model. 0 closed, 1 probing, 2 open. Set when the page is read.
@@ -138,6 +140,7 @@ impl Metrics {
             learned_entries: Family::default(),
             bucket_available_tokens: Family::default(),
             bucket_available_requests: Family::default(),
+            limit_used_elsewhere: Family::default(),
             reservations_open: Family::default(),
             breaker_state: Family::default(),
             upstream_requests: Family::default(),
@@ -233,6 +236,11 @@ impl Metrics {
             "tidegate_bucket_available_requests",
             "Requests that could be taken now",
             self.bucket_available_requests.clone(),
+        );
+        r.register(
+            "tidegate_limit_used_elsewhere",
+            "Units that others took from a limit of the account in the last minute",
+            self.limit_used_elsewhere.clone(),
         );
         r.register("tidegate_reservations_open", "Exchanges at the provider", self.reservations_open.clone());
         r.register(

@@ -95,6 +95,12 @@ pub struct LevelStatus {
     pub limit: u64,
     /// Units that could be taken now; negative in debt.
     pub available: i64,
+    /// Where the limit is known from: `configured`, `said` by the provider, `found` by its refusals, or `ramp`, held for
+    /// a while because traffic grew too fast.
+    pub known: &'static str,
+    /// Units that somebody else took in the last minute, as far as it shows.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub used_elsewhere: u64,
 }
 
 /// One breaker.
@@ -125,4 +131,9 @@ pub struct StoreStatus {
     pub healthy: bool,
     /// Where, or why not.
     pub detail: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -288,6 +288,7 @@ impl Resolver<'_> {
             burst_requests: limit(raw.burst_requests, "burst_requests"),
             burst_tokens: limit(raw.burst_tokens, "burst_tokens"),
             concurrent: limit(raw.concurrent, "concurrent"),
+            ..Limits::default()
         };
         let [requests_at, tokens_at] = bursts;
         self.burst(
