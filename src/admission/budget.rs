@@ -6,7 +6,7 @@
 use super::ask::Lack;
 use super::bucket::{Bucket, NotBefore, Order, Rate};
 use super::heard::{Meaning, Reading, Shortage};
-use super::limits::Limits;
+use super::limits::{Limits, Slices};
 use super::saved::SavedBudget;
 use crate::units::{Moment, Tokens};
 use std::num::NonZeroU32;
@@ -105,9 +105,16 @@ impl Dimension {
             Dimension::TokensPerDay => (limits.tokens_per_day, DAY, limits.tokens_per_day),
         };
         limit.map(|limit| {
-            let sixth = NonZeroU32::new(limit.get().div_ceil(6)).unwrap_or(NonZeroU32::MIN);
-            Rate { limit, window, burst: burst.unwrap_or(sixth).min(limit) }
+            let burst = burst.unwrap_or_else(|| self.one_slice(limit, limits.slices));
+            Rate { limit, window, burst: burst.min(limit) }
         })
+    }
+
+    /// What one slice of a minute holds, rounded up.
+    fn one_slice(self, limit: NonZeroU32, slices: Slices) -> NonZeroU32 {
+        let slice = if self.counts_requests() { slices.requests } else { slices.tokens };
+        let units = (u128::from(limit.get()) * slice.min(MINUTE).as_nanos()).div_ceil(MINUTE.as_nanos());
+        u32::try_from(units).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
     }
 }
 

@@ -20,12 +20,42 @@ pub struct Limits {
     pub input_tokens_per_minute: Option<NonZeroU32>,
     /// Output tokens a minute.
     pub output_tokens_per_minute: Option<NonZeroU32>,
-    /// Requests that may pass at once after a rest; one sixth of the limit if not given.
+    /// Requests that may pass at once after a rest; what one slice holds if not given.
     pub burst_requests: Option<NonZeroU32>,
-    /// Tokens that may pass at once after a rest; one sixth of the limit if not given.
+    /// Tokens that may pass at once after a rest; what one slice holds if not given.
     pub burst_tokens: Option<NonZeroU32>,
     /// Exchanges that may be at the provider at the same time.
     pub concurrent: Option<NonZeroU32>,
+    /// How a day's limits come back.
+    pub day: DayReset,
+    /// The slices of a minute that the provider checks, where no burst is given.
+    pub slices: Slices,
+}
+
+/// How a day's limits come back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DayReset {
+    /// Steadily, over the day.
+    #[default]
+    Rolling,
+    /// All at once, at a moment of the day that the desk is told.
+    AtReset,
+}
+
+/// The slices of a minute that a provider checks: what one slice holds may pass at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slices {
+    /// Of a limit on requests.
+    pub requests: Duration,
+    /// Of a limit on tokens.
+    pub tokens: Duration,
+}
+
+impl Default for Slices {
+    /// One sixth of a minute: room for a few calls at once, and five sixths in reserve for what we do not know.
+    fn default() -> Self {
+        Slices { requests: Duration::from_secs(10), tokens: Duration::from_secs(10) }
+    }
 }
 
 /// What a provider charges against its limits, when, and what it gives back.

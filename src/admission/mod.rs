@@ -18,7 +18,8 @@ mod saved;
 
 pub use ask::{Ask, Choice, Draws, Lack, Reason, Share, Ticket, Turn};
 pub use budget::{Cost, Dimension, TooLarge};
+pub use budgets::Strain;
 pub use desk::{BudgetView, Desk, Effect, Grant, Refusal, Standing, Why};
 pub use heard::{Meaning, Reading, Shortage};
-pub use limits::{Counting, Limits, OutputCounts, Priority, QueueSettings};
+pub use limits::{Counting, DayReset, Limits, OutputCounts, Priority, QueueSettings, Slices};
 pub use saved::{SavedBudget, SavedDesk};

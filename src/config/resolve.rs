@@ -4,11 +4,16 @@
 //! default in its place, so that all mistakes are found in one reading. Invariant: if no mistake was noted,
 //! the settings are complete and consistent.
 
+mod accounts;
+mod group;
+mod key;
+mod limits;
 mod listen;
 mod provider;
 mod route;
 mod speech;
 
+pub(in crate::config) use limits::{Allowance, PACIFIC};
 pub use listen::loopback_address;
 
 use super::env::Env;
@@ -64,6 +69,7 @@ pub(super) fn resolve(
     let providers = resolver.providers(section(raw.provider), breaker, &server);
     let names = providers.names;
     let exchange = ExchangeSettings {
+        groups: resolver.groups(section(raw.group), &names),
         routes: resolver.routes(section(raw.route), &names),
         default_provider: resolver.default_provider(default_provider, &names),
         providers: providers.resolved,

@@ -3,12 +3,14 @@
 //! Built once by the daemon. A reload swaps the live settings; the desk, the breakers and the metrics stay,
 //! because what they have learned is worth keeping.
 
+use super::affinity::Affinity;
 use super::health::Health;
 use super::live::{Live, Unusable};
 use super::{ExchangeSettings, LiveSettings, Turnstile};
 use crate::admission::{Desk, SavedDesk};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
+use crate::ids::BudgetId;
 use crate::observe::{Metrics, status_class};
 use crate::routing::SavedBreakers;
 use crate::tokens::{Estimator, EstimatorSettings};
@@ -16,6 +18,7 @@ use crate::units::{Tokens, WallTime};
 use crate::upstream::Hop;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 /// The parts that serve exchanges.
 #[derive(Debug)]
@@ -24,6 +27,10 @@ pub struct Gateway {
     pub(super) live: LiveSettings,
     pub(super) turnstile: Arc<Turnstile>,
     pub(super) health: Health,
+    /// Which account has read what.
+    pub(super) affinity: Affinity,
+    /// How often accounts were chosen among: each time begins with another, so that those that are equal take turns.
+    pub(super) turns: AtomicUsize,
     pub(super) metrics: Arc<Metrics>,
     /// Tells our own requests from others', so that a provider that leads back here is noticed.
     pub(super) hop: Hop,
@@ -50,6 +57,8 @@ impl Gateway {
         Ok(Gateway {
             turnstile: Arc::new(Turnstile::new(clock, desk)),
             health: Health::new(clock, live.breakers()),
+            affinity: Affinity::default(),
+            turns: AtomicUsize::new(0),
             hop: Hop::new(&uuid::Uuid::now_v7().simple().to_string()).expect("a UUID is plain text"),
             live: LiveSettings::from_pointee(live),
             clock,
@@ -99,6 +108,11 @@ impl Gateway {
         self.turnstile.restore(&saved.desk);
         let elapsed = self.clock.wall().since(WallTime(saved.desk.wall_ms));
         self.health.restore(&saved.breakers, elapsed);
+    }
+
+    /// When the limits over a day of this budget come back next, if they do so all at once.
+    pub fn next_day(&self, budget: &BudgetId) -> Option<WallTime> {
+        self.live.load().next_day(budget, self.clock.wall())
     }
 
     /// The estimator for these settings; it is nothing but them.

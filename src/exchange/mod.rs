@@ -5,11 +5,13 @@
 //! meet. Refuses to know sockets of clients, routes of the server, and where settings come from.
 
 mod account;
+mod affinity;
 mod answer;
 mod appraise;
 mod attempt;
 mod beginning;
 mod count;
+mod day;
 mod fault;
 mod gateway;
 mod headers;
@@ -31,7 +33,7 @@ pub use gateway::{Gateway, SavedState};
 pub use live::Unusable;
 pub use passthrough::PassRequest;
 pub use relay::Relay;
-pub use settings::{ExchangeSettings, Provider, Route};
+pub use settings::{DayEnd, ExchangeSettings, Group, Member, MemberModels, Provider, Route, Zone};
 pub use turnstile::{Reservation, Turnstile};
 pub use ways::Skipped;
 
@@ -103,7 +105,8 @@ impl Gateway {
     /// The way of a request.
     async fn exchange(self: &Arc<Self>, request: &Request, trace: &mut Trace) -> Result<Answer, Fault> {
         let live = self.live.load_full();
-        let Appraised { call, found, skipped, cost, interpreted } = self.appraise(&live, request).await?;
+        let Appraised { call, found, skipped, cost, prompt, interpreted } =
+            self.appraise(&live, request).await?;
         trace.estimated = Some(cost);
         trace.stream = call.stream;
         self.skip(skipped, trace);
@@ -113,6 +116,7 @@ impl Gateway {
         let priority = router::priority(&live, &found, &request.headers)?;
         let sendable = Sendable { request, call: &call, interpreted: &interpreted };
         let mut course = Course::new(&live, found, cost, priority, self.clock.now());
+        course.continues(self, &live, prompt);
         loop {
             let ask = course.ask(self, &live, self.clock.now())?;
             let mut reservation = self.wait_for_room(ask, trace).await?;
@@ -122,6 +126,7 @@ impl Gateway {
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {
                     self.told(call.dialect, &begun, trace);
+                    course.served_by(self, &live, reservation.target());
                     let counting = live.counting(&reservation.target().provider);
                     let account = self.open_account(request, counting, &begun, reservation, trace);
                     let hide_usage = hides_usage(&call, &begun);
