@@ -59,7 +59,7 @@ macro_rules! name {
 }
 
 name! {
-    /// The name of an upstream account, as in `[provider.NAME]`.
+    /// The name of an upstream account: as in `[provider.NAME]`, or `NAME@ACCOUNT` where that has several.
     ProviderId
 }
 
@@ -67,6 +67,33 @@ name! {
     /// The name of a budget: a provider's own is called as the provider is, a pool as its target, and a group of
     /// targets that share one limit has `group:` before its name.
     BudgetId
+}
+
+/// What stands between the name of a provider and that of one of its accounts. No other name of ours holds it.
+pub const ACCOUNT_MARK: char = '@';
+
+impl ProviderId {
+    /// The name of one account of this provider.
+    pub fn account(&self, name: &str) -> ProviderId {
+        ProviderId::from(format!("{self}{ACCOUNT_MARK}{name}"))
+    }
+}
+
+impl BudgetId {
+    /// The budget of a group's configured limits.
+    pub fn of_group(name: &str) -> BudgetId {
+        BudgetId::from(format!("group:{name}"))
+    }
+
+    /// The pool that the members of a group have in common.
+    pub fn of_group_pool(name: &str) -> BudgetId {
+        BudgetId::from(format!("group:{name}/*"))
+    }
+
+    /// Whose budget it is: the provider's name without that of its account.
+    pub fn owner(&self) -> &str {
+        self.as_str().split(ACCOUNT_MARK).next().unwrap_or_default()
+    }
 }
 
 name! {

@@ -68,12 +68,17 @@ fn show(settings: &Settings) -> String {
         format!("{:?}", exchange.retry),
         format!("output_guess {} default {:?}", exchange.output_guess, exchange.default_provider),
     ];
-    for Provider { id, family, upstream, limits, breaker, counting, models, claims } in &exchange.providers {
+    for provider in &exchange.providers {
+        let Provider { id, account_of, family, upstream, limits, day_end, breaker, counting, .. } = provider;
+        let Provider { cache_life, models, claims, .. } = provider;
+        let of = account_of.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
+        let ends = day_end.map(|end| format!("\n  {end:?}")).unwrap_or_default();
         lines.push(format!(
-            "provider {id} {family:?}\n  {upstream:?}\n  {limits:?}\n  {breaker:?}\n  {counting:?}"
+            "provider {id}{of} {family:?}\n  {upstream:?}\n  {limits:?}{ends}\n  {breaker:?}\n  {counting:?}"
         ));
-        lines.push(format!("  models {models:?} claims {claims:?}"));
+        lines.push(format!("  cache {cache_life:?} models {models:?} claims {claims:?}"));
     }
+    lines.extend(exchange.groups.iter().map(|group| format!("{group:?}")));
     for route in &exchange.routes {
         lines.push(format!("route {} {:?} {:?}", route.name, route.priority, route.targets));
     }

@@ -43,10 +43,13 @@ impl World {
             vec![ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address is written here"))];
         settings.exchange.providers.push(Provider {
             id: ProviderId::from("simulated"),
+            account_of: None,
             family: Family::OpenAi,
             upstream: UpstreamSettings::new(simulator.base_url(), None),
             limits,
             counting: Default::default(),
+            day_end: None,
+            cache_life: Provider::CACHE_LIFE,
             breaker: BreakerPolicy::default(),
             models: vec![ModelName::from("sim")],
             claims: Vec::new(),

@@ -301,7 +301,6 @@ impl Budget {
     }
 
     /// Each dimension with its limit and the units that could be taken now.
-    #[cfg(test)]
     pub(super) fn levels(&self, now: Moment) -> impl Iterator<Item = (Dimension, u64, i64)> + '_ {
         let lasting = self.gauges.iter().filter(|gauge| !gauge.is_ramp());
         lasting.map(move |gauge| (gauge.dimension, gauge.limit().get().into(), gauge.level(now)))

@@ -31,6 +31,17 @@ struct Pool {
     used: Moment,
 }
 
+/// How much is used of what a target draws on; the less the better for one more call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Strain {
+    /// Whether it takes nobody at the moment: the provider has asked for silence.
+    paused: bool,
+    /// Of the budget that is emptiest: what is not there now, in thousandths of its limit. More than 1,000 is debt.
+    used: u64,
+    /// Exchanges at the provider.
+    open: u32,
+}
+
 /// What a call has taken, budget by budget.
 #[derive(Debug)]
 pub(super) struct Taking {
@@ -55,6 +66,22 @@ impl Budgets {
             Some(budget) => Some(budget),
             None => self.pools.get_mut(id).map(|pool| &mut pool.budget),
         }
+    }
+
+    /// How much is used of these.
+    pub(super) fn strain(&self, draws: &Draws, now: Moment) -> Strain {
+        let mut strain = Strain::default();
+        for budget in draws.all().filter_map(|id| self.get(id)) {
+            let used = budget.levels(now).map(|(_, limit, available)| {
+                let limit = limit.max(1);
+                let missing = i128::from(limit) - i128::from(available);
+                u64::try_from(missing * 1_000 / i128::from(limit)).unwrap_or(0)
+            });
+            strain.used = strain.used.max(used.max().unwrap_or(0));
+            strain.open = strain.open.max(budget.open());
+            strain.paused |= budget.paused_until() > now;
+        }
+        strain
     }
 
     /// Whether every configured budget of these is known.
@@ -270,3 +297,7 @@ impl Budgets {
         self.pools.insert(id.clone(), Pool { budget: Budget::pool(slices), used: now });
     }
 }
+
+#[cfg(test)]
+#[path = "accounts_tests.rs"]
+mod tests;

@@ -8,9 +8,9 @@
 //! provider are as many as its budget counts; nobody both waits and holds a reservation; an entry never
 //! leaves the queue deeper than its bound.
 
-use super::ask::{Ask, Reason, Ticket};
+use super::ask::{Ask, Draws, Reason, Ticket};
 use super::budget::{Budget, Cost, Room};
-use super::budgets::{Budgets, Taking};
+use super::budgets::{Budgets, Strain, Taking};
 use super::choose::{Decision, Pass};
 use super::heard::{Reading, Shortage};
 use super::limits::{Limits, Priority, QueueSettings};
@@ -208,6 +208,11 @@ impl Desk {
         let mut views: Vec<BudgetView> = self.budgets.iter().map(view).collect();
         views.sort_by(|a, b| a.budget.cmp(&b.budget));
         views
+    }
+
+    /// How much is used of what a target draws on.
+    pub fn strain(&self, draws: &Draws, now: Moment) -> Strain {
+        self.budgets.strain(draws, now)
     }
 
     /// The state that outlives the process. What open reservations hold counts as used.

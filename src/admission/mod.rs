@@ -33,6 +33,7 @@ mod strict;
 
 pub use ask::{Ask, Choice, Draws, Lack, Reason, Share, Ticket, Turn};
 pub use budget::{Cost, Dimension, TooLarge};
+pub use budgets::Strain;
 pub use desk::Desk;
 pub use gauge::{Known, Level};
 pub use heard::{Meaning, Reading, Shortage};

@@ -1,9 +1,9 @@
 //! Who waits, in the order of service: by class, and inside a class fairly between clients.
 //!
 //! Those who may go to the same places stand in one lane, so that a lane whose head can go nowhere need not be looked
-//! at further. Lanes whose first choice is at the same provider share one fair order, a line; between lines the one
-//! that came first goes first. Refuses to know budgets. Invariant: each waiter has one place, and a place belongs to
-//! one waiter.
+//! at further. Lanes whose first choice is at the same provider, whichever account, share one fair order, a line;
+//! between lines the one that came first goes first. Refuses to know budgets. Invariant: each waiter has one place,
+//! and a place belongs to one waiter.
 
 use super::ask::{Ask, Draws, Reason, Ticket, Turn};
 use super::fair::Fair;
@@ -49,7 +49,7 @@ pub(super) struct Queue {
     spots: HashMap<Ticket, Spot>,
     deadlines: BTreeSet<(Moment, Ticket)>,
     ageing: BTreeSet<(Moment, Ticket)>,
-    lines: HashMap<BudgetId, [Fair; 3]>,
+    lines: HashMap<Box<str>, [Fair; 3]>,
     depths: [usize; 3],
 }
 
@@ -181,8 +181,11 @@ impl Queue {
     }
 
     fn line(&mut self, ask: &Ask) -> &mut [Fair; 3] {
-        let own = ask.choices.first().and_then(|choice| choice.draws.own()).cloned();
-        self.lines.entry(own.unwrap_or_else(|| BudgetId::from(""))).or_default()
+        let owner = ask.choices.first().and_then(|choice| line_of(&choice.draws)).unwrap_or_default();
+        if !self.lines.contains_key(owner) {
+            self.lines.insert(owner.into(), Default::default());
+        }
+        self.lines.get_mut(owner).expect("it was just made sure that it is there")
     }
 
     pub(super) fn is_consistent(&self) -> bool {
@@ -207,7 +210,7 @@ pub(super) struct InOrder<'queue> {
 
 #[derive(Debug)]
 struct Head<'queue> {
-    line: Option<&'queue BudgetId>,
+    line: Option<&'queue str>,
     next: Option<(&'queue Place, &'queue Waiter)>,
     rest: btree_map::Iter<'queue, Place, Waiter>,
 }
@@ -215,7 +218,7 @@ struct Head<'queue> {
 impl<'queue> Head<'queue> {
     fn new((key, waiters): (&'queue LaneKey, &'queue BTreeMap<Place, Waiter>)) -> Head<'queue> {
         let mut rest = waiters.iter();
-        Head { line: key.first().and_then(|draws| draws.own()), next: rest.next(), rest }
+        Head { line: key.first().and_then(|draws| line_of(draws)), next: rest.next(), rest }
     }
 }
 
@@ -258,6 +261,12 @@ impl<'queue> Iterator for InOrder<'queue> {
         head.next = head.rest.next();
         Some((place.ticket, waiter))
     }
+}
+
+/// The line in which a call with this first choice stands. Which account that names is a matter of chance, so whose
+/// turn it is must not hang on it. Accounts of one provider are neighbours among the lanes, because their names are.
+fn line_of(draws: &Draws) -> Option<&str> {
+    draws.own().map(BudgetId::owner)
 }
 
 fn index(class: Priority) -> usize {

@@ -134,6 +134,6 @@ fn example_model(daemon: &Daemon) -> String {
         ("deepseek", "deepseek-chat"),
         ("xai", "grok-3-mini"),
     ];
-    let known = known.iter().find(|(name, _)| *name == provider.id.as_str());
+    let known = known.iter().find(|(name, _)| *name == provider.name().as_str());
     known.map_or("MODEL", |(_, model)| model).to_owned()
 }

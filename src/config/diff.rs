@@ -3,7 +3,7 @@
 //! Invariant: names keys and providers, never a value, so that no key gets into a log.
 
 use super::settings::Settings;
-use crate::exchange::{Provider, Route};
+use crate::exchange::{Group, Provider, Route};
 
 /// The difference between two configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,19 @@ pub fn diff(old: &Settings, new: &Settings) -> Changes {
             Pair::Both(was, is) => {
                 let parts = provider_parts(was, is);
                 say.extend(parts.into_iter().map(|part| format!("provider {name}: {part} changed")));
+            }
+        },
+    );
+    each(
+        &was.groups,
+        &is.groups,
+        |group| group.name.as_str(),
+        |name, pair| match pair {
+            Pair::Added => say.push(format!("group {name}: added")),
+            Pair::Removed => say.push(format!("group {name}: removed")),
+            Pair::Both(was, is) => {
+                let parts = group_parts(was, is);
+                say.extend(parts.into_iter().map(|part| format!("group {name}: {part} changed")));
             }
         },
     );
@@ -95,10 +108,19 @@ fn provider_parts(was: &Provider, is: &Provider) -> Vec<&'static str> {
         ("headers", before.headers != after.headers),
         ("key", before.credential != after.credential),
         ("timeouts", timeouts(was) != timeouts(is)),
-        ("limits", was.limits != is.limits),
+        ("limits", was.limits != is.limits || was.day_end != is.day_end),
         ("counting", was.counting != is.counting),
+        ("cache life", was.cache_life != is.cache_life),
         ("breaker", was.breaker != is.breaker),
         ("models", was.models != is.models || was.claims != is.claims),
+    ])
+}
+
+fn group_parts(was: &Group, is: &Group) -> Vec<&'static str> {
+    named_changes([
+        ("members", was.members != is.members),
+        ("limits", was.limits != is.limits || was.day_end != is.day_end),
+        ("learning", was.learn_together != is.learn_together),
     ])
 }
 
@@ -205,6 +227,18 @@ mod tests {
             },
             &["store.checkpoint_every"],
             &["route a: priority changed", "queue changed"],
+        );
+    }
+
+    #[test]
+    fn a_group_and_an_account_are_told_by_name() {
+        let group = "[group.g]\nmembers = ['openai']\nlimits = { concurrent = 1 }";
+        check(|text| format!("{text}\n{group}"), &[], &["group g: added"]);
+        let key = "api_key = 'sk-canary-1'";
+        check(
+            |text| text.replace(key, "accounts = { a = { api_key = 'sk-canary-1' } }\ncache_life = '1h'"),
+            &[],
+            &["provider openai: removed", "provider openai@a: added"],
         );
     }
 

@@ -9,7 +9,6 @@ mod probe;
 use super::base_url::{BadBaseUrl, BaseUrl};
 use super::env::Env;
 use super::vendors::{VENDORS, Vendor};
-use crate::admission::Limits;
 use crate::exchange::Provider;
 use crate::ids::ModelName;
 use crate::routing::BreakerPolicy;
@@ -229,12 +228,16 @@ impl Found {
 }
 
 fn provider(vendor: &Vendor, base: &BaseUrl, credential: Option<Credential>) -> Provider {
+    let allowance = vendor.allowance();
     Provider {
         id: vendor.name.into(),
+        account_of: None,
         family: vendor.family(),
         upstream: vendor.upstream(base, credential),
-        limits: Limits::default(),
+        limits: allowance.limits,
         counting: vendor.counting,
+        day_end: allowance.day_end,
+        cache_life: Provider::CACHE_LIFE,
         breaker: BreakerPolicy::default(),
         models: Vec::new(),
         claims: vendor.claims(),

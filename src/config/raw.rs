@@ -50,6 +50,7 @@ section! {
         store: RawStore,
         log: RawLog,
         provider: Vec<Named<RawProvider>>,
+        group: Vec<Named<RawGroup>>,
         route: Vec<Named<RawRoute>>,
     }
 }
@@ -121,6 +122,7 @@ section! {
         api_key_file: String,
         api_key_command: Verbatim,
         api_key_credential: String,
+        accounts: Vec<Named<RawAccount>>,
         auth: String,
         dialects: Vec<Spanned<String>>,
         paths: RawPaths,
@@ -129,6 +131,7 @@ section! {
         counting: RawCounting,
         models: Vec<Spanned<String>>,
         limits: RawLimits,
+        cache_life: Duration,
         breaker: RawBreaker,
         connect_timeout: Duration,
         first_byte_timeout: Duration,
@@ -156,7 +159,18 @@ section! {
 }
 
 section! {
-    /// `limits = { ... }` of one provider.
+    /// One of `accounts = { ... }` of one provider.
+    RawAccount {
+        api_key: Secret,
+        api_key_file: String,
+        api_key_command: Verbatim,
+        api_key_credential: String,
+        limits: RawLimits,
+    }
+}
+
+section! {
+    /// `limits = { ... }` of one provider, account or group.
     RawLimitTable {
         requests_per_minute: u64,
         requests_per_day: u64,
@@ -167,7 +181,16 @@ section! {
         burst_requests: u64,
         burst_tokens: u64,
         concurrent: u64,
+        slice_requests: Duration,
+        slice_tokens: Duration,
+        day_resets_at: String,
+        day_time_zone: String,
     }
+}
+
+section! {
+    /// `[group.NAME]`.
+    RawGroup { members: Vec<Spanned<String>>, limits: RawLimits, learn_together: bool, }
 }
 
 section! {
@@ -199,7 +222,7 @@ impl Value for RawLimits {
 }
 
 /// The sections with fixed keys, each as it stands in a header, and their keys. `*` stands for a name.
-pub(super) const SECTIONS: [(&[&str], &[&str]); 13] = [
+pub(super) const SECTIONS: [(&[&str], &[&str]); 17] = [
     (&["server"], RawServer::KEYS),
     (&["queue"], RawQueue::KEYS),
     (&["retry"], RawRetry::KEYS),
@@ -211,7 +234,11 @@ pub(super) const SECTIONS: [(&[&str], &[&str]); 13] = [
     (&["provider", "*", "paths"], RawPaths::KEYS),
     (&["provider", "*", "counting"], RawCounting::KEYS),
     (&["provider", "*", "limits"], RawLimitTable::KEYS),
+    (&["provider", "*", "accounts", "*"], RawAccount::KEYS),
+    (&["provider", "*", "accounts", "*", "limits"], RawLimitTable::KEYS),
     (&["provider", "*", "breaker"], RawBreaker::KEYS),
+    (&["group", "*"], RawGroup::KEYS),
+    (&["group", "*", "limits"], RawLimitTable::KEYS),
     (&["route", "*"], RawRoute::KEYS),
 ];
 

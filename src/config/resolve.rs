@@ -4,12 +4,17 @@
 //! default in its place, so that all mistakes are found in one reading. Invariant: if no mistake was noted,
 //! the settings are complete and consistent.
 
+mod accounts;
+mod group;
+mod key;
+mod limits;
 mod listen;
 mod provider;
 mod route;
 mod speech;
 mod weights;
 
+pub(in crate::config) use limits::{Allowance, PACIFIC};
 pub use listen::loopback_address;
 
 use super::env::Env;
@@ -70,6 +75,7 @@ pub(super) fn resolve(
     let (output_guess, learning) = resolver.estimate(section(raw.estimate));
     let exchange = ExchangeSettings {
         weights: resolver.weights(raw_queue.weights.take()),
+        groups: resolver.groups(section(raw.group), &names),
         routes: resolver.routes(section(raw.route), &names),
         default_provider: resolver.default_provider(default_provider, &names),
         providers: providers.resolved,

@@ -9,8 +9,10 @@ pub(super) use table::VENDORS;
 
 use super::base_url::BaseUrl;
 use super::env::Env;
-use crate::admission::Counting;
+use super::resolve::Allowance;
+use crate::admission::{Counting, Slices};
 use crate::dialect::{Dialect, Family};
+use crate::exchange::DayEnd;
 use crate::upstream::{AuthScheme, Credential, DefaultHeaders, Spoken, UpstreamSettings};
 
 /// What is known about a vendor.
@@ -43,6 +45,10 @@ pub(super) struct Vendor {
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// What it charges against its limits.
     pub(super) counting: Counting,
+    /// The slices of a minute that it checks.
+    pub(super) slices: Slices,
+    /// When a day's limits come back, where they do so all at once.
+    pub(super) day_end: Option<DayEnd>,
     /// How its models' names begin, where the name alone tells whose they are.
     pub(super) claims: &'static [&'static str],
     /// The port on this machine where it answers if it runs. `None` for what is far away.
@@ -94,6 +100,11 @@ impl Vendor {
     /// The names of its models, as a provider keeps them.
     pub(super) fn claims(&self) -> Vec<String> {
         self.claims.iter().map(|&prefix| prefix.to_owned()).collect()
+    }
+
+    /// How limits work there, none of which is known.
+    pub(super) fn allowance(&self) -> Allowance {
+        Allowance::open(self.slices, self.day_end)
     }
 
     /// Whose formats it offers in the main.

@@ -37,6 +37,7 @@ pub(super) fn add(settings: &mut Settings, simulator: Option<&Simulator>) {
     settings.exchange.default_provider = Some(ProviderId::from(NAME));
     settings.exchange.providers.push(Provider {
         id: ProviderId::from(NAME),
+        account_of: None,
         family: Family::OpenAi,
         upstream,
         limits: Limits {
@@ -46,6 +47,8 @@ pub(super) fn add(settings: &mut Settings, simulator: Option<&Simulator>) {
             ..Limits::default()
         },
         counting: Default::default(),
+        day_end: None,
+        cache_life: Provider::CACHE_LIFE,
         breaker: BreakerPolicy::default(),
         models: vec![ModelName::from(NAME)],
         claims: Vec::new(),

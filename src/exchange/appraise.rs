@@ -1,5 +1,6 @@
 //! Reading a call and estimating its cost, off the async threads where that takes long.
 
+use super::affinity::{Affinity, CACHED_MIN, Prompt};
 use super::learned::{Learned, Sizing};
 use super::live::Live;
 use super::ways::{Interpreted, Skipped, sort_out};
@@ -23,17 +24,30 @@ pub(super) struct Appraised {
     pub(super) sizing: Sizing,
     /// What is expected at the first target, under nobody's rules yet.
     pub(super) cost: Cost,
+    /// What it may continue, where a provider has several accounts.
+    pub(super) prompt: Prompt,
     /// The request for those who speak another dialect.
     pub(super) interpreted: Arc<Interpreted>,
 }
 
 impl Gateway {
     /// Reads the call, finds out what its model means, and estimates.
-    pub(super) async fn appraise(&self, live: &Arc<Live>, request: &Request) -> Result<Appraised, Fault> {
+    pub(super) async fn appraise(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        request: &Request,
+    ) -> Result<Appraised, Fault> {
         let began = self.clock.now();
         let interpreted = Arc::new(Interpreted::new(request.asked.clone(), request.body.clone()));
         let at_once = if request.body.len() <= INLINE_BYTES_MAX {
-            appraised(live, &self.learned, &request.asked, &request.body, &interpreted, false)?
+            appraised(
+                live,
+                (&self.learned, &self.affinity),
+                &request.asked,
+                &request.body,
+                &interpreted,
+                false,
+            )?
         } else {
             None
         };
@@ -41,8 +55,11 @@ impl Gateway {
             Some(appraised) => appraised,
             None => {
                 let (live, asked, body) = (Arc::clone(live), request.asked.clone(), request.body.clone());
-                let learned = Arc::clone(&self.learned);
-                let work = move || appraised(&live, &learned, &asked, &body, &interpreted, true);
+                let gateway = Arc::clone(self);
+                let work = move || {
+                    let known = (&*gateway.learned, &gateway.affinity);
+                    appraised(&live, known, &asked, &body, &interpreted, true)
+                };
                 beside(work).await??.expect("it may wait for the vocabulary")
             }
         };
@@ -59,7 +76,7 @@ impl Gateway {
 /// takes too long here.
 fn appraised(
     live: &Live,
-    learned: &Learned,
+    (learned, affinity): (&Learned, &Affinity),
     asked: &Asked,
     body: &[u8],
     interpreted: &Arc<Interpreted>,
@@ -88,7 +105,11 @@ fn appraised(
     let (targets, skipped) = sort_out(live, interpreted, found.targets);
     found.targets = targets;
     let interpreted = Arc::clone(interpreted);
-    Ok(Some(Appraised { call, found, skipped, sizing, cost, interpreted }))
+    let prompt = match live.has_accounts() && cost.input >= CACHED_MIN {
+        true => affinity.prompt(&call.model, &content),
+        false => Prompt::default(),
+    };
+    Ok(Some(Appraised { call, found, skipped, sizing, cost, prompt, interpreted }))
 }
 
 /// Runs `work` where it may take its time. A panic in it is a fault of this exchange alone.

@@ -62,12 +62,14 @@ impl Gateway {
         call: &Call,
     ) -> Result<Option<Answer>, Fault> {
         let dialect = request.asked.dialect;
-        let targets = router::find(live, &call.model)?.targets;
-        let asked = targets.iter().find_map(|target| match way(live, dialect, target) {
-            Some(Way::Same(spoken)) => Some((target, spoken)),
-            _ => None,
-        });
-        let Some((target, spoken)) = asked else { return Ok(None) };
+        let mut targets = router::find(live, &call.model)?.targets;
+        targets.retain(|target| matches!(way(live, dialect, target), Some(Way::Same(_))));
+        targets.truncate(1);
+        let accounts: Vec<_> = live.expanded(targets).into_iter().map(|(target, _)| target).collect();
+        // Whichever account is well: counting is the same at all.
+        let well = self.health.well(&accounts, self.clock.now()).unwrap_or_default();
+        let Some(target) = well.first() else { return Ok(None) };
+        let Some(Way::Same(spoken)) = way(live, dialect, target) else { return Ok(None) };
         let Some(upstream) = live.upstream(&target.provider) else { return Ok(None) };
         let model = target.model.as_str();
         let path = match count_path(dialect) {
@@ -89,9 +91,6 @@ impl Gateway {
             body: RequestBody::Whole(body),
         };
         let now = self.clock.now();
-        if self.health.well(std::slice::from_ref(target), now).is_err() {
-            return Ok(None);
-        }
         let reply = tokio::select! {
             reply = upstream.send(sent) => reply,
             () = self.clock.sleep_until(now + PATIENCE) => return Ok(None),

@@ -3,6 +3,7 @@
 //! Built once by the daemon. A reload swaps the live settings; the desk, the breakers and the metrics stay,
 //! because what they have learned is worth keeping.
 
+use super::affinity::Affinity;
 use super::client::{Client, Salt, Signs};
 use super::health::Health;
 use super::learned::{Learned, SavedLearned};
@@ -13,6 +14,7 @@ use super::{ExchangeSettings, LiveSettings, Request, Turnstile};
 use crate::admission::{Desk, SavedDesk};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
+use crate::ids::BudgetId;
 use crate::observe::{Metrics, StatusStep, status_class};
 use crate::routing::SavedBreakers;
 use crate::units::WallTime;
@@ -20,6 +22,7 @@ use crate::upstream::Hop;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use tokio::sync::Semaphore;
 
 /// The parts that serve exchanges.
@@ -30,6 +33,10 @@ pub struct Gateway {
     pub(super) turnstile: Arc<Turnstile>,
     pub(super) health: Health,
     pub(super) learned: Arc<Learned>,
+    /// Which account has read what.
+    pub(super) affinity: Affinity,
+    /// How often accounts were chosen among: each time begins with another, so that those that are equal take turns.
+    pub(super) turns: AtomicUsize,
     pub(super) metrics: Arc<Metrics>,
     pub(super) chronicle: Chronicle,
     /// For answers that are held back until they are whole.
@@ -70,6 +77,8 @@ impl Gateway {
             chronicle: Chronicle::new(live.settings.exchanges_kept),
             gathering: Arc::new(Semaphore::new(GATHERED_MAX)),
             learned: Arc::new(Learned::new(live.settings.learning)),
+            affinity: Affinity::default(),
+            turns: AtomicUsize::new(0),
             hop: Hop::new(&uuid::Uuid::now_v7().simple().to_string()).expect("a UUID is plain text"),
             live: LiveSettings::from_pointee(live),
             clock,
@@ -144,6 +153,11 @@ impl Gateway {
             Signs { headers: &request.headers, query: request.query.as_deref(), user, peer: request.peer };
         let salt = *self.salt.lock();
         Client::of(signs, salt, &live.settings.weights)
+    }
+
+    /// When the limits over a day of this budget come back next, if they do so all at once.
+    pub fn next_day(&self, budget: &BudgetId) -> Option<WallTime> {
+        self.live.load().next_day(budget, self.clock.wall())
     }
 
     pub(super) fn count_answer(&self, dialect: Dialect, provider: &str, status: u16) {

@@ -1,11 +1,12 @@
 //! The settings of a gateway, made ready for use. Swapped whole on a reload; an exchange keeps the one
 //! that it began with.
 
-use super::settings::{ExchangeSettings, Provider};
+use super::settings::{ExchangeSettings, Group, Provider};
 use crate::admission::{Counting, Draws, Limits, Priority};
 use crate::dialect::Family;
 use crate::ids::{BudgetId, ModelName, ProviderId, TargetId};
 use crate::routing::{BreakerPolicy, Catalogue, CatalogueProvider};
+use crate::units::WallTime;
 use crate::upstream::{BuildError, Upstream};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,9 +29,14 @@ pub(super) struct Live {
     pub(super) catalogue: Catalogue,
     pub(super) priorities: HashMap<ModelName, Priority>,
     upstreams: HashMap<ProviderId, Arc<Upstream>>,
-    /// Where each provider stands among the settings.
+    /// Where each provider stands among the settings. One that has several accounts stands for its first.
     places: HashMap<ProviderId, usize>,
+    /// The accounts of each provider that has several.
+    accounts: HashMap<ProviderId, Vec<ProviderId>>,
 }
+
+/// The most targets of a plan, each account counted: the desk looks at all of them for everybody who waits.
+const PLANNED_MAX: usize = 256;
 
 impl Live {
     /// Makes the settings ready. Connections of providers that are reached as before are kept.
@@ -51,20 +57,55 @@ impl Live {
             upstreams.insert(provider.id.clone(), upstream);
         }
         let routes = settings.routes.iter().map(|route| (route.name.clone(), route.targets.clone()));
-        let providers = settings.providers.iter().map(|provider| CatalogueProvider {
-            id: provider.id.clone(),
-            models: provider.models.clone(),
-            claims: provider.claims.clone(),
-        });
-        let catalogue =
-            Catalogue::new(routes.collect(), providers.collect(), settings.default_provider.clone());
+        let mut accounts: HashMap<ProviderId, Vec<ProviderId>> = HashMap::new();
+        let mut providers: Vec<CatalogueProvider> = Vec::new();
+        let mut places = HashMap::new();
+        for (place, provider) in settings.providers.iter().enumerate() {
+            places.insert(provider.id.clone(), place);
+            if let Some(name) = &provider.account_of {
+                let others = accounts.entry(name.clone()).or_default();
+                others.push(provider.id.clone());
+                if others.len() > 1 {
+                    continue;
+                }
+                places.insert(name.clone(), place);
+            }
+            providers.push(CatalogueProvider {
+                id: provider.name().clone(),
+                accounts: Vec::new(),
+                models: provider.models.clone(),
+                claims: provider.claims.clone(),
+            });
+        }
+        for provider in &mut providers {
+            provider.accounts = accounts.get(&provider.id).cloned().unwrap_or_default();
+        }
+        let catalogue = Catalogue::new(routes.collect(), providers, settings.default_provider.clone());
         let priorities = settings.routes.iter().map(|route| (route.name.clone(), route.priority)).collect();
-        let places = settings.providers.iter().enumerate();
-        let places = places.map(|(place, provider)| (provider.id.clone(), place)).collect();
-        Ok(Live { catalogue, priorities, upstreams, places, settings })
+        Ok(Live { catalogue, priorities, upstreams, places, accounts, settings })
     }
 
-    /// The settings of a provider.
+    /// Whether any provider has several accounts.
+    pub(super) fn has_accounts(&self) -> bool {
+        !self.accounts.is_empty()
+    }
+
+    /// The targets with each account in the place of its provider, and the rank of each: accounts that one target
+    /// stands for have the same.
+    pub(super) fn expanded(&self, targets: Vec<TargetId>) -> Vec<(TargetId, usize)> {
+        let ranked = targets.into_iter().enumerate().flat_map(|(rank, target)| {
+            let accounts = self.accounts.get(&target.provider);
+            let account = |id: &ProviderId| TargetId { provider: id.clone(), model: target.model.clone() };
+            let expanded: Vec<TargetId> = match accounts {
+                Some(accounts) => accounts.iter().map(account).collect(),
+                None => vec![target],
+            };
+            expanded.into_iter().map(move |target| (target, rank))
+        });
+        ranked.take(PLANNED_MAX).collect()
+    }
+
+    /// The settings of a provider; of its first account, if it has several.
     pub(super) fn provider(&self, id: &ProviderId) -> Option<&Provider> {
         self.settings.providers.get(*self.places.get(id)?)
     }
@@ -76,15 +117,17 @@ impl Live {
 
     /// The door to a provider.
     pub(super) fn upstream(&self, provider: &ProviderId) -> Option<&Arc<Upstream>> {
-        self.upstreams.get(provider)
+        self.upstreams.get(&self.provider(provider)?.id)
     }
 
     /// Whether the settings name the target: as a route's, or among its provider's models.
     pub(super) fn names(&self, target: &TargetId) -> bool {
-        let listed =
-            |provider: &Provider| provider.id == target.provider && provider.models.contains(&target.model);
-        self.settings.routes.iter().any(|route| route.targets.contains(target))
-            || self.settings.providers.iter().any(listed)
+        let Some(provider) = self.provider(&target.provider) else { return false };
+        let is_it = |named: &TargetId| {
+            named.model == target.model && [&provider.id, provider.name()].contains(&&named.provider)
+        };
+        provider.models.contains(&target.model)
+            || self.settings.routes.iter().any(|route| route.targets.iter().any(is_it))
     }
 
     /// Where unread paths go: the default provider, else the only one. Paths that only one family has go there
@@ -92,8 +135,10 @@ impl Live {
     pub(super) fn provider_of_paths(&self, family: Option<Family>) -> Option<&ProviderId> {
         let default = match (&self.settings.default_provider, self.settings.providers.as_slice()) {
             (Some(provider), _) => Some(provider),
-            (None, [only]) => Some(&only.id),
-            (None, _) => None,
+            (None, several) => {
+                let (first, others) = several.split_first()?;
+                others.iter().all(|other| other.name() == first.name()).then(|| first.name())
+            }
         };
         let Some(family) = family else { return default };
         let speaks = |provider: &Provider| {
@@ -107,13 +152,50 @@ impl Live {
     /// What the desk needs to know.
     pub(super) fn limits(&self) -> Vec<(BudgetId, Limits)> {
         let own = |provider: &Provider| (BudgetId::from(provider.id.as_str()), provider.limits);
-        self.settings.providers.iter().map(own).collect()
+        let shared = |group: &Group| Some((BudgetId::of_group(&group.name), group.limits?));
+        let groups = self.settings.groups.iter().filter_map(shared);
+        self.settings.providers.iter().map(own).chain(groups).collect()
     }
 
     /// The budgets that a target draws on.
     pub(super) fn draws(&self, target: &TargetId) -> Arc<Draws> {
+        let groups = || self.groups_of(target);
+        let limited = groups().filter(|group| group.limits.is_some());
+        let learning = groups().find(|group| group.learn_together);
         let own = BudgetId::from(target.provider.as_str());
-        Arc::new(Draws { configured: vec![own], pool: Some(BudgetId::from(target.to_string())) })
+        let shared = limited.map(|group| BudgetId::of_group(&group.name));
+        let pool = learning.map(|group| BudgetId::of_group_pool(&group.name));
+        Arc::new(Draws {
+            configured: std::iter::once(own).chain(shared).collect(),
+            pool: Some(pool.unwrap_or_else(|| BudgetId::from(target.to_string()))),
+        })
+    }
+
+    /// When the limits over a day of this budget come back next; `None` if they do so steadily. That of a pool is
+    /// its provider's, or that of the first member of its group that has one.
+    pub(super) fn next_day(&self, budget: &BudgetId, now: WallTime) -> Option<WallTime> {
+        let owner = budget.as_str().split('/').next().unwrap_or_default();
+        let group =
+            self.settings.groups.iter().find(|group| BudgetId::of_group(&group.name).as_str() == owner);
+        let end = match group {
+            Some(group) => group.day_end.or_else(|| {
+                let members = group.members.iter().filter(|_| group.learn_together);
+                members.filter_map(|member| self.provider(&member.provider)?.day_end).next()
+            }),
+            None => self.provider(&ProviderId::from(owner)).and_then(|provider| provider.day_end),
+        };
+        end?.next(now)
+    }
+
+    /// Those groups that the target is a member of.
+    fn groups_of<'live>(&'live self, target: &'live TargetId) -> impl Iterator<Item = &'live Group> {
+        let name = self.provider(&target.provider).map_or(&target.provider, Provider::name);
+        self.settings.groups.iter().filter(move |group| {
+            group.members.iter().any(|member| {
+                [&target.provider, name].contains(&&member.provider)
+                    && member.models.hold(target.model.as_str())
+            })
+        })
     }
 
     /// What the breakers need to know.
@@ -127,3 +209,7 @@ impl Live {
         self.upstreams.get(&provider.id).cloned()
     }
 }
+
+#[cfg(test)]
+#[path = "live_tests.rs"]
+mod tests;

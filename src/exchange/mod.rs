@@ -6,12 +6,14 @@
 
 mod access_log;
 mod account;
+mod affinity;
 mod answer;
 mod appraise;
 mod attempt;
 mod beginning;
 mod client;
 mod count;
+mod day;
 mod deadline;
 mod fault;
 mod gateway;
@@ -44,7 +46,9 @@ pub use learned::SavedLearned;
 pub use live::Unusable;
 pub use passthrough::PassRequest;
 pub use relay::Relay;
-pub use settings::{ExchangeSettings, KeepAlive, LearningSettings, Provider, Route};
+pub use settings::{
+    DayEnd, ExchangeSettings, Group, KeepAlive, LearningSettings, Member, MemberModels, Provider, Route, Zone,
+};
 pub use story::{Chronicle, Telling};
 pub use turnstile::{Reservation, Turnstile};
 pub use ways::Skipped;
@@ -124,7 +128,7 @@ impl Gateway {
         let live = self.live.load_full();
         trace.client = Some(self.client(&live, request, None));
         let appraised = self.appraise(&live, request).await?;
-        let Appraised { call, found, skipped, mut sizing, cost, interpreted } = appraised;
+        let Appraised { call, found, skipped, mut sizing, cost, prompt, interpreted } = appraised;
         trace.read(&call, cost, &found.targets);
         let client = self.client(&live, request, call.user.as_deref());
         let share = trace.came_from(client);
@@ -138,6 +142,7 @@ impl Gateway {
         let entered = self.clock.now();
         let deadline = deadline::of(&live.settings, request, call.stream, entered)?;
         let mut course = Course::new(&live, found, sizing, (priority, share), entered, deadline);
+        course.continues(self, &live, prompt);
         loop {
             let ask = course.ask(self, &live, self.clock.now())?;
             let mut reservation = self.wait_for_room(ask, trace).await?;
@@ -148,6 +153,7 @@ impl Gateway {
             match attempt(self, &live, &sendable, &mut reservation).await {
                 Attempted::Begun(begun) => {
                     self.told(call.dialect, &begun, trace);
+                    course.served_by(self, &live, reservation.target());
                     let counting = live.counting(&reservation.target().provider);
                     let account = self.open_account(request, counting, &begun, reservation, trace);
                     let hide_usage = hides_usage(&call, &begun);

@@ -47,9 +47,11 @@ impl Gateway {
     async fn passed(&self, request: PassRequest) -> Result<Answer, Fault> {
         let live = self.live.load_full();
         let provider = live.provider_of_paths(request.family).ok_or(Fault::NoDefault)?;
+        // Of several accounts always the first: what such paths make, files and batches, belongs to one.
+        let settings = live.provider(provider).ok_or(Fault::NoDefault)?;
+        let provider = &settings.id;
         let upstream = live.upstream(provider).map(Arc::clone).ok_or(Fault::NoDefault)?;
-        let spoken = live.provider(provider).map(|provider| provider.upstream.spoken.as_slice());
-        let (path, auth) = placed(spoken.unwrap_or_default(), request.family, &request.path);
+        let (path, auth) = placed(&settings.upstream.spoken, request.family, &request.path);
         let sent = UpstreamRequest {
             method: request.method.clone(),
             path_and_query: path_and_query(&path, query_for_provider(request.query.as_deref()).as_deref()),

@@ -13,14 +13,20 @@ use std::time::Duration;
 pub struct Provider {
     /// Its name.
     pub id: ProviderId,
+    /// The provider that it is an account of, where that has several: what targets and prefixes name.
+    pub account_of: Option<ProviderId>,
     /// The dialects that it speaks.
     pub family: Family,
     /// How it is reached.
     pub upstream: UpstreamSettings,
     /// What it allows.
     pub limits: Limits,
+    /// When a day's limits come back, where they do so all at once.
+    pub day_end: Option<DayEnd>,
     /// What it charges against that.
     pub counting: Counting,
+    /// How long it keeps the beginning of a conversation that it has read.
+    pub cache_life: Duration,
     /// When its targets count as sick.
     pub breaker: BreakerPolicy,
     /// Models known to be its own. May be empty: then it serves what is named with its prefix, and
@@ -29,6 +35,92 @@ pub struct Provider {
     /// Prefixes of model names that are known to be this provider's, such as `claude-`: for a model that no
     /// route and nobody's `models` names. Of several that fit, the longest tells.
     pub claims: Vec<String>,
+}
+
+impl Provider {
+    /// How long the vendors say that they keep what they have read: OpenAI five to ten minutes, Anthropic five.
+    pub const CACHE_LIFE: Duration = Duration::from_secs(5 * 60);
+
+    /// The provider as targets and prefixes name it.
+    pub fn name(&self) -> &ProviderId {
+        self.account_of.as_ref().unwrap_or(&self.id)
+    }
+}
+
+/// When a day's limits come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayEnd {
+    /// Minutes after midnight.
+    pub minute: u16,
+    /// By whose clock.
+    pub zone: Zone,
+}
+
+/// A clock on somebody's wall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// Minutes that it is ahead of UTC in winter.
+    pub ahead: i16,
+    /// Whether it is put forward in summer as in the United States.
+    pub is_american: bool,
+}
+
+/// Targets that share one limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Whose calls count.
+    pub members: Vec<Member>,
+    /// What they may use together.
+    pub limits: Option<Limits>,
+    /// When a day's limits come back, where they do so all at once.
+    pub day_end: Option<DayEnd>,
+    /// Whether what the answers to one member tell of its limits holds for all of them.
+    pub learn_together: bool,
+}
+
+/// Which targets belong to a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The provider, which means all of its accounts, or one account.
+    pub provider: ProviderId,
+    /// Which of its models.
+    pub models: MemberModels,
+}
+
+/// Models of a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberModels {
+    /// All.
+    All,
+    /// This one.
+    One(ModelName),
+    /// Those whose names begin so.
+    Beginning(String),
+}
+
+impl MemberModels {
+    /// Whether this model is one of them.
+    pub fn hold(&self, model: &str) -> bool {
+        match self {
+            MemberModels::All => true,
+            MemberModels::One(one) => one.as_str() == model,
+            MemberModels::Beginning(beginning) => model.starts_with(beginning.as_str()),
+        }
+    }
+
+    /// Whether some model may be one of both.
+    pub fn meet(&self, other: &MemberModels) -> bool {
+        use MemberModels::{All, Beginning, One};
+        match (self, other) {
+            (All, _) | (_, All) => true,
+            (One(one), models) | (models, One(one)) => models.hold(one.as_str()),
+            (Beginning(one), Beginning(other)) => {
+                one.starts_with(other.as_str()) || other.starts_with(one.as_str())
+            }
+        }
+    }
 }
 
 /// A public model name and its targets.
@@ -62,6 +154,8 @@ impl Default for KeepAlive {
 pub struct ExchangeSettings {
     /// The accounts.
     pub providers: Vec<Provider>,
+    /// Those of their targets that share limits.
+    pub groups: Vec<Group>,
     /// The public names.
     pub routes: Vec<Route>,
     /// Where models that nobody lists and paths that are not understood go.
@@ -104,6 +198,7 @@ impl Default for ExchangeSettings {
     fn default() -> Self {
         ExchangeSettings {
             providers: Vec::new(),
+            groups: Vec::new(),
             routes: Vec::new(),
             default_provider: None,
             queue: QueueSettings::default(),

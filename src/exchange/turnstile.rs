@@ -5,8 +5,8 @@
 //! owner or by its drop, so that a cancelled client, a panic or a dead upstream cannot leak budget.
 
 use crate::admission::{
-    Ask, BudgetView, Cost, Desk, Effect, Grant, Limits, Priority, QueueSettings, Reading, Reason, Refusal,
-    SavedDesk, Shortage, Ticket, Turn,
+    Ask, BudgetView, Choice, Cost, Desk, Effect, Grant, Limits, Priority, QueueSettings, Reading, Reason,
+    Refusal, SavedDesk, Shortage, Strain, Ticket, Turn,
 };
 use crate::clock::Clock;
 use crate::ids::{BudgetId, TargetId};
@@ -109,6 +109,13 @@ impl Turnstile {
     /// Every budget as it stands.
     pub fn view(&self) -> Vec<BudgetView> {
         self.counter.lock().desk.view(self.clock.now())
+    }
+
+    /// How much is used of what each of these draws on.
+    pub fn strains(&self, choices: &[Choice]) -> Vec<Strain> {
+        let counter = self.counter.lock();
+        let now = self.clock.now();
+        choices.iter().map(|choice| counter.desk.strain(&choice.draws, now)).collect()
     }
 
     /// How many wait in each class.
@@ -261,7 +268,7 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::{Choice, Draws, Meaning, Share};
+    use crate::admission::{Draws, Meaning, Share};
     use crate::ids::{ModelName, ProviderId};
     use crate::tasks::Tasks;
     use std::num::NonZeroU32;

@@ -1,9 +1,10 @@
 //! What the operator sees of the exchanges: providers for `/health`, gauges for `/metrics`.
 
 use super::Gateway;
+use super::settings::Group;
 use crate::admission::{BudgetView, Known, Level};
-use crate::ids::{ModelName, ProviderId, TargetId};
-use crate::observe::{LevelStatus, PoolStatus, ProviderStatus};
+use crate::ids::{BudgetId, ModelName, ProviderId, TargetId};
+use crate::observe::{GroupStatus, LevelStatus, PoolStatus, ProviderStatus};
 use std::collections::BTreeMap;
 
 /// The label of models that no setting names; it shows the sickest of them.
@@ -43,6 +44,27 @@ impl Gateway {
         live.settings.providers.iter().map(|provider| show(&provider.id)).collect()
     }
 
+    /// Each group as it stands.
+    pub fn groups(&self) -> Vec<GroupStatus> {
+        let live = self.live.load();
+        if live.settings.groups.is_empty() {
+            return Vec::new();
+        }
+        let views = self.turnstile.view();
+        let view = |budget: &BudgetId| views.iter().find(|view| view.budget == *budget);
+        let show = |group: &Group| {
+            let own = view(&BudgetId::of_group(&group.name));
+            let pool = view(&BudgetId::of_group_pool(&group.name)).filter(|_| group.learn_together);
+            GroupStatus {
+                name: group.name.clone(),
+                open: own.map_or(0, |view| view.open),
+                budget: own.map(levels).unwrap_or_default(),
+                pool: pool.map(|view| PoolStatus { paused_ms: millis(view.paused), budget: levels(view) }),
+            }
+        };
+        live.settings.groups.iter().map(show).collect()
+    }
+
     /// How many exchanges wait in each class.
     pub fn queue_depth(&self) -> BTreeMap<&'static str, usize> {
         self.turnstile.depths().into_iter().map(|(priority, depth)| (priority.name(), depth)).collect()
@@ -76,7 +98,12 @@ impl Gateway {
                 _ => (view.budget.as_str(), ""),
             };
             let target = TargetId { provider: ProviderId::from(provider), model: ModelName::from(model) };
-            if view.is_pool && !live.names(&target) {
+            let is_shared = live
+                .settings
+                .groups
+                .iter()
+                .any(|group| group.learn_together && BudgetId::of_group_pool(&group.name) == view.budget);
+            if view.is_pool && !is_shared && !live.names(&target) {
                 continue;
             }
             let provider = || ("provider", provider.to_owned());

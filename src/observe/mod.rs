@@ -11,7 +11,8 @@ pub use logging::start as start_logging;
 pub use metrics::{Labels, Metrics, seconds, status_class};
 pub use settings::{LogFormat, LogSettings};
 pub use status::{
-    BreakerStatus, Health, LastError, LevelStatus, Phase, PoolStatus, ProviderStatus, Status, StoreStatus,
+    BreakerStatus, GroupStatus, Health, LastError, LevelStatus, Phase, PoolStatus, ProviderStatus, Status,
+    StoreStatus,
 };
 pub use story::{
     StatusEvent, StatusExchange, StatusNext, StatusReason, StatusStep, StatusStory, StatusTokens, StatusWord,

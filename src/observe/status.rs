@@ -42,8 +42,11 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// Exchanges that wait, by class.
     pub queue_depth: BTreeMap<&'static str, usize>,
-    /// Each provider.
+    /// Each provider; each account of one that has several.
     pub providers: Vec<ProviderStatus>,
+    /// Each group of targets that share limits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupStatus>,
     /// Whether state outlives the process, and if not, why.
     pub store: StoreStatus,
     /// Why the last reload changed nothing, if it did not.
@@ -70,6 +73,20 @@ pub struct ProviderStatus {
     /// What went wrong last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
+}
+
+/// One group of targets that share limits.
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// Exchanges at its members now, where it has limits.
+    pub open: u32,
+    /// Each configured limit.
+    pub budget: BTreeMap<&'static str, LevelStatus>,
+    /// What is known of the limits that the providers themselves hold its members to, where they learn together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolStatus>,
 }
 
 /// What one model's limits at a provider are found to be.

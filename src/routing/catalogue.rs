@@ -30,8 +30,10 @@ pub struct Catalogue {
 /// The names of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogueProvider {
-    /// The account.
+    /// The name by which targets mean it.
     pub id: ProviderId,
+    /// Its accounts, where it has several; each may be meant alone.
+    pub accounts: Vec<ProviderId>,
     /// Models known to be its own.
     pub models: Vec<ModelName>,
     /// Beginnings of model names that are its own, listed or not, such as `claude-`.
@@ -139,8 +141,10 @@ impl Catalogue {
 
     fn by_prefix(&self, model: &str) -> Option<TargetId> {
         let (prefix, rest) = model.split_once('/')?;
-        let provider = self.providers.iter().find(|provider| provider.id.as_str() == prefix)?;
-        (!rest.is_empty()).then(|| TargetId { provider: provider.id.clone(), model: rest.into() })
+        let ids =
+            self.providers.iter().flat_map(|provider| [&provider.id].into_iter().chain(&provider.accounts));
+        let provider = ids.into_iter().find(|id| id.as_str() == prefix)?;
+        (!rest.is_empty()).then(|| TargetId { provider: provider.clone(), model: rest.into() })
     }
 
     fn by_list(&self, model: &str) -> Option<TargetId> {
@@ -194,6 +198,7 @@ mod tests {
     fn provider(id: &str, models: &[&str], claims: &[&str]) -> CatalogueProvider {
         CatalogueProvider {
             id: id.into(),
+            accounts: vec![ProviderId::from(id).account("work")],
             models: models.iter().map(|model| (*model).into()).collect(),
             claims: claims.iter().map(|claim| (*claim).to_owned()).collect(),
         }
@@ -230,6 +235,7 @@ mod tests {
         assert_eq!(catalogue.find("fast").unwrap().route, Some("fast".into()));
         check(&catalogue, "openai/gpt-4o-mini", "openai/gpt-4o-mini");
         check(&catalogue, "openai/gpt-4o", "openai/gpt-4o");
+        check(&catalogue, "openai@work/gpt-4o", "openai@work/gpt-4o");
         check(&catalogue, "vendor/x", "router/vendor/x");
         check(&catalogue, "router/openai/gpt-4o", "router/openai/gpt-4o");
         check(&catalogue, "llama", "box/llama");

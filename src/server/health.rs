@@ -49,6 +49,7 @@ fn status(app: &App) -> Status {
         uptime_seconds: app.gateway.clock().now().since(crate::units::Moment::START).as_secs(),
         queue_depth: app.gateway.queue_depth(),
         providers,
+        groups: app.gateway.groups(),
         store,
         reload_error,
     }

@@ -84,10 +84,13 @@ pub(crate) async fn canned(plan: Plan, name: &str, answer: impl Into<Vec<u8>>) -
     });
     let provider = Provider {
         id: ProviderId::from(name),
+        account_of: None,
         family: Family::OpenAi,
         upstream: UpstreamSettings::new(format!("http://{address}/v1"), None),
         limits: tidegate::admission::Limits::default(),
         counting: Default::default(),
+        day_end: None,
+        cache_life: Provider::CACHE_LIFE,
         breaker: tidegate::routing::BreakerPolicy::default(),
         models: vec![ModelName::from("sim")],
         claims: Vec::new(),

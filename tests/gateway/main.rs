@@ -37,6 +37,7 @@
 //! - `state`: what outlives the daemon.
 //! - `odd`: providers that break off, fall silent, or answer in ways that none should.
 
+mod accounts;
 mod answers;
 mod beside;
 mod bodies;

@@ -199,10 +199,13 @@ pub(crate) fn provider_at(name: &str, base_url: &str, limits: Limits) -> Provide
     let credential = Credential { scheme: AuthScheme::Bearer, key };
     Provider {
         id: ProviderId::from(name),
+        account_of: None,
         family: Family::OpenAi,
         upstream: UpstreamSettings::new(base_url, Some(credential)),
         limits,
         counting: Default::default(),
+        day_end: None,
+        cache_life: Provider::CACHE_LIFE,
         breaker: BreakerPolicy::default(),
         models: vec![ModelName::from("sim")],
         claims: Vec::new(),

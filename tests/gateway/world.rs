@@ -60,10 +60,13 @@ impl Plan {
         let credential = Credential { scheme: AuthScheme::Bearer, key };
         self.settings.exchange.providers.push(Provider {
             id: ProviderId::from(name),
+            account_of: None,
             family: Family::OpenAi,
             upstream: UpstreamSettings::new(simulator.base_url(), Some(credential)),
             limits,
             counting: Default::default(),
+            day_end: None,
+            cache_life: Provider::CACHE_LIFE,
             breaker: BreakerPolicy::default(),
             models: vec![ModelName::from("sim")],
             claims: Vec::new(),

@@ -1,25 +1,25 @@
 //! Providers: address, credential and limits of each.
 //!
 //! Invariants: a key goes nowhere unencrypted but to this machine; no address holds a credential or leads
-//! back to the gateway; a burst is not larger than what it is a burst of.
+//! back to the gateway.
 
 use super::super::base_url::{BadBaseUrl, BaseUrl};
-use super::super::discover::{is_sendable, key_from_environment};
 use super::super::mistake::{named, nearest};
-use super::super::raw::{RawLimitTable, RawLimits, RawProvider};
+use super::super::raw::RawProvider;
 use super::super::reading::Named;
-use super::super::secret_source::SecretSource;
 use super::super::vendors::{VENDORS, Vendor, vendor};
+use super::accounts::Accounts;
+use super::key::KeySources;
+use super::limits::Allowance;
 use super::{Resolver, filled, route};
-use crate::admission::Limits;
+use crate::admission::Slices;
 use crate::exchange::Provider;
-use crate::ids::ModelName;
+use crate::ids::{ModelName, ProviderId};
 use crate::routing::BreakerPolicy;
-use crate::secret::Secret;
 use crate::server::ServerSettings;
 use crate::upstream::{Credential, UpstreamSettings};
-use std::num::NonZeroU32;
 use std::ops::Range;
+use std::time::Duration;
 use toml::Spanned;
 
 /// The longest name of a provider, in bytes; it stands in headers, metrics and log lines.
@@ -33,16 +33,11 @@ const MODELS_MAX: usize = 10_000;
 
 /// The providers of the file.
 pub(super) struct Providers {
-    /// Those that could be resolved.
+    /// Those that could be resolved; in the place of one that has several accounts, each of these.
     pub(super) resolved: Vec<Provider>,
-    /// The names of all, so that one mistake in a provider is not repeated by each of its routes.
+    /// The names of all and of their accounts, so that one mistake in a provider is not repeated by each of its
+    /// routes.
     pub(super) names: Vec<String>,
-}
-
-/// The key that a section names, and where.
-struct Key {
-    span: Range<usize>,
-    key: Secret,
 }
 
 impl Resolver<'_> {
@@ -62,9 +57,14 @@ impl Resolver<'_> {
             self.mistake(one_more.name.span(), "provider", wrong, "write fewer");
         }
         let written: Vec<_> = written.into_iter().take(PROVIDERS_MAX).collect();
-        let names = written.iter().map(|provider| provider.name.get_ref().clone()).collect();
+        let mut names: Vec<String> = written.iter().map(|provider| provider.name.get_ref().clone()).collect();
+        for Named { name, section } in &written {
+            let accounts = section.accounts.iter().flat_map(Spanned::get_ref);
+            let provider = ProviderId::from(name.get_ref().as_str());
+            names.extend(accounts.map(|account| provider.account(account.name.get_ref()).to_string()));
+        }
         let resolved =
-            written.into_iter().filter_map(|provider| self.provider(provider, breaker, server)).collect();
+            written.into_iter().flat_map(|provider| self.provider(provider, breaker, server)).collect();
         Providers { resolved, names }
     }
 
@@ -73,23 +73,31 @@ impl Resolver<'_> {
         Named { name, section: mut raw }: Named<RawProvider>,
         breaker: BreakerPolicy,
         server: &ServerSettings,
-    ) -> Option<Provider> {
+    ) -> Vec<Provider> {
         let at = format!("provider.{}", named(name.get_ref()));
         let key = |key: &str| format!("{at}.{key}");
         self.check_name(&name, &at);
         let vendor = self.vendor(raw.vendor.take(), name.get_ref(), &key("vendor"));
         let speech = self.speech(&mut raw, vendor, &at);
         let has_address = filled_at(&raw.base_url);
-        let written_key = self.key(&mut raw, &at, vendor.filter(|_| !has_address));
+        let (sources, accounts) = (KeySources::of_provider(&mut raw), raw.accounts.take());
+        let usual_limits = vendor.map_or(Allowance::open(Slices::default(), None), Vendor::allowance);
+        let (written_key, accounts) = match accounts {
+            None => (self.key(sources, &at, vendor.filter(|_| !has_address)), None),
+            Some(accounts) => (None, Some(self.accounts(accounts, &sources, &at, usual_limits))),
+        };
         let base = self.base_url(raw.base_url, &name, vendor, server);
-        if let (Some(base), Some(key)) = (&base, &written_key) {
+        let of_accounts = accounts.iter().flat_map(Accounts::keys);
+        if let (Some(base), Some(key)) = (&base, written_key.iter().chain(of_accounts).next()) {
             self.check_secrecy(base, &key.span, &at);
         }
         let breaker = match raw.breaker {
             Some(own) => self.breaker(own.into_inner(), &key("breaker"), breaker),
             None => breaker,
         };
-        let limits = self.limits(raw.limits, &key("limits"));
+        let Allowance { limits, day_end } = self.limits(raw.limits, &key("limits"), usual_limits);
+        let cache_life =
+            self.duration(raw.cache_life, &key("cache_life"), Provider::CACHE_LIFE, Duration::ZERO);
         let models = self.models(raw.models, &key("models"));
         let credential = written_key.map(|written| Credential { scheme: speech.scheme, key: written.key });
         let usual = UpstreamSettings::new(base.as_ref().map_or("", BaseUrl::as_str), credential);
@@ -106,24 +114,31 @@ impl Resolver<'_> {
             idle_timeout: self.wait(raw.idle_timeout, &key("idle_timeout"), usual.idle_timeout),
             ..usual
         };
-        base?;
+        if base.is_none() {
+            return Vec::new();
+        }
         let claims = vendor.map(Vendor::claims).unwrap_or_default();
-        Some(Provider {
+        let provider = Provider {
             id: name.into_inner().into(),
+            account_of: None,
             family: speech.family,
             upstream,
             limits,
+            day_end,
             counting: speech.counting,
+            cache_life,
             breaker,
             models,
             claims,
-        })
+        };
+        match accounts {
+            None => vec![provider],
+            Some(accounts) => accounts.of(&provider, speech.scheme),
+        }
     }
 
     fn check_name(&mut self, name: &Spanned<String>, at: &str) {
-        let text = name.get_ref();
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        if text.is_empty() || text.len() > NAME_MAX || !is_plain {
+        if !is_plain_name(name.get_ref()) {
             let wrong = "a provider's name may hold letters, digits, `-`, `_` and `.`, at most 64";
             self.mistake(name.span(), at, wrong, "write [provider.gpu-box]");
         }
@@ -190,66 +205,6 @@ impl Resolver<'_> {
         }
     }
 
-    /// The key, from the one source that is written; from the vendor's usual variable if none is and the key goes
-    /// to the vendor's own address.
-    fn key(&mut self, raw: &mut RawProvider, at: &str, vendor: Option<&Vendor>) -> Option<Key> {
-        let literal = raw.api_key.take();
-        let (file, command) = (raw.api_key_file.take(), raw.api_key_command.take());
-        let credential = raw.api_key_credential.take();
-        if literal.is_none() && file.is_none() && command.is_none() && credential.is_none() {
-            let key = vendor.and_then(|vendor| key_from_environment(vendor, self.env))?;
-            return Some(Key { span: 0..0, key });
-        }
-        let mut sources = Vec::new();
-        if let Some(literal) = literal.filter(|key| !key.get_ref().expose().trim().is_empty()) {
-            let key = Secret::new(literal.get_ref().expose().trim().to_owned());
-            sources.push(("api_key", literal.span(), Ok(key)));
-        }
-        if let Some(path) = filled(file) {
-            let key = self.key_file(&path, at).map(SecretSource::File);
-            sources.push(("api_key_file", path.span(), Err(key)));
-        }
-        if let Some(command) = command.filter(|command| !command.get_ref().0.trim().is_empty()) {
-            let source = SecretSource::Command(command.get_ref().0.clone());
-            sources.push(("api_key_command", command.span(), Err(Some(source))));
-        }
-        if let Some(name) = filled(credential) {
-            let source = SecretSource::Credential(name.get_ref().trim().to_owned());
-            sources.push(("api_key_credential", name.span(), Err(Some(source))));
-        }
-        for (name, span, _) in sources.iter().skip(1) {
-            let wrong = format!("there are two keys: `{}` and `{name}`", sources[0].0);
-            self.mistake(span.clone(), &format!("{at}.{name}"), wrong, "keep one of them");
-        }
-        let (name, span, source) = sources.into_iter().next()?;
-        let path = format!("{at}.{name}");
-        let key = match source {
-            Ok(key) => key,
-            Err(source) => match (self.fetch)(&source?) {
-                Ok(key) => key,
-                Err(error) => {
-                    self.mistake(span, &path, error.to_string(), error.remedy());
-                    return None;
-                }
-            },
-        };
-        if !is_sendable(key.expose()) {
-            let wrong = "this key holds characters that no header can carry";
-            self.mistake(span.clone(), &path, wrong, "give the key alone: no spaces, line ends or accents");
-        }
-        Some(Key { span, key })
-    }
-
-    fn key_file(&mut self, path: &Spanned<String>, at: &str) -> Option<std::path::PathBuf> {
-        let absolute = super::paths::absolute(path.get_ref().trim(), self.env);
-        if absolute.is_none() {
-            let instead = "begin it with `/` or `~/`; a key itself belongs into `api_key`";
-            let key = format!("{at}.api_key_file");
-            self.mistake(path.span(), &key, "`api_key_file` must be an absolute path", instead);
-        }
-        absolute
-    }
-
     fn models(&mut self, written: Option<Spanned<Vec<Spanned<String>>>>, key: &str) -> Vec<ModelName> {
         let Some(written) = written else { return Vec::new() };
         if written.get_ref().len() > MODELS_MAX {
@@ -265,72 +220,6 @@ impl Resolver<'_> {
             models.push(ModelName::from(name.into_inner()));
         }
         models
-    }
-
-    fn limits(&mut self, written: Option<Spanned<RawLimits>>, at: &str) -> Limits {
-        let raw = match written.map(Spanned::into_inner) {
-            None | Some(RawLimits::Learn) => return Limits::default(),
-            Some(RawLimits::Table(raw)) => *raw,
-        };
-        let RawLimitTable { burst_requests, burst_tokens, .. } = &raw;
-        let bursts = [place(burst_requests), place(burst_tokens)];
-        let mut limit = |written: Option<Spanned<u64>>, name: &str| {
-            let number = self.number(Some(written?), &format!("{at}.{name}"), 1, 1..=u32::MAX.into());
-            NonZeroU32::new(super::as_u32(number))
-        };
-        let limits = Limits {
-            requests_per_minute: limit(raw.requests_per_minute, "requests_per_minute"),
-            requests_per_day: limit(raw.requests_per_day, "requests_per_day"),
-            tokens_per_minute: limit(raw.tokens_per_minute, "tokens_per_minute"),
-            tokens_per_day: limit(raw.tokens_per_day, "tokens_per_day"),
-            input_tokens_per_minute: limit(raw.input_tokens_per_minute, "input_tokens_per_minute"),
-            output_tokens_per_minute: limit(raw.output_tokens_per_minute, "output_tokens_per_minute"),
-            burst_requests: limit(raw.burst_requests, "burst_requests"),
-            burst_tokens: limit(raw.burst_tokens, "burst_tokens"),
-            concurrent: limit(raw.concurrent, "concurrent"),
-            ..Limits::default()
-        };
-        let [requests_at, tokens_at] = bursts;
-        self.burst(
-            (requests_at, limits.burst_requests),
-            &format!("{at}.burst_requests"),
-            &[("requests_per_minute", limits.requests_per_minute)],
-        );
-        self.burst(
-            (tokens_at, limits.burst_tokens),
-            &format!("{at}.burst_tokens"),
-            &[
-                ("tokens_per_minute", limits.tokens_per_minute),
-                ("input_tokens_per_minute", limits.input_tokens_per_minute),
-                ("output_tokens_per_minute", limits.output_tokens_per_minute),
-            ],
-        );
-        limits
-    }
-
-    /// A burst fits at least one of the limits that it could be of. One that fits some is right: a bucket that is
-    /// smaller than the burst is bounded by its own limit.
-    fn burst(
-        &mut self,
-        (span, burst): (Range<usize>, Option<NonZeroU32>),
-        key: &str,
-        limits: &[(&str, Option<NonZeroU32>)],
-    ) {
-        let Some(burst) = burst else { return };
-        let name = key.rsplit('.').next().unwrap_or(key);
-        let largest = limits.iter().filter_map(|(of, limit)| Some((limit.as_ref()?, of))).max();
-        match largest {
-            None if limits.iter().any(|(of, _)| self.is_wrong(&key.replace(name, of))) => {}
-            None => {
-                let wrong = format!("`{name}` has no limit to be a burst of");
-                self.mistake(span, key, wrong, format!("write `{}` too", limits[0].0));
-            }
-            Some((limit, of)) if burst > *limit => {
-                let wrong = format!("`{name}` is larger than `{of}`, {limit}");
-                self.mistake(span, key, wrong, format!("write {limit} or less"));
-            }
-            Some(_) => {}
-        }
     }
 }
 
@@ -353,10 +242,12 @@ fn no_address(name: &str, vendor: Option<&Vendor>) -> (&'static str, String) {
     ("this provider has no `base_url`", instead)
 }
 
-fn filled_at(written: &Option<Spanned<String>>) -> bool {
-    written.as_ref().is_some_and(|text| !text.get_ref().trim().is_empty())
+/// Whether this can be the name of a provider, an account or a group: it stands in headers, metrics and log lines.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !name.is_empty() && name.len() <= NAME_MAX && name.bytes().all(is_plain)
 }
 
-fn place(written: &Option<Spanned<u64>>) -> Range<usize> {
-    written.as_ref().map_or(0..0, Spanned::span)
+fn filled_at(written: &Option<Spanned<String>>) -> bool {
+    written.as_ref().is_some_and(|text| !text.get_ref().trim().is_empty())
 }

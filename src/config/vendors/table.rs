@@ -4,10 +4,13 @@
 //! where a conversation is meant, because translation serves it; completions and embeddings, which nothing can
 //! take the place of, stand wherever the vendor is not known to lack them, so that it can say so itself.
 
+use super::super::resolve::PACIFIC;
 use super::{Vendor, Way};
-use crate::admission::{Counting, OutputCounts};
+use crate::admission::{Counting, OutputCounts, Slices};
 use crate::dialect::Dialect;
+use crate::exchange::DayEnd;
 use crate::upstream::AuthScheme;
+use std::time::Duration;
 
 const CHAT: Way = Way::usual(Dialect::Chat);
 const COMPLETIONS: Way = Way::usual(Dialect::Completions);
@@ -38,6 +41,18 @@ const AS_PRODUCED: Counting =
 /// Input alone; that cached input counts is assumed, because nothing says otherwise.
 const INPUT_ALONE: Counting = Counting { output: OutputCounts::Never, ..Counting::USUAL };
 
+/// Nothing is known of what is checked in less than a minute: the usual slices, ten seconds.
+const SIXTHS: Slices = Slices { requests: Duration::from_secs(10), tokens: Duration::from_secs(10) };
+
+/// Requests are checked by the second.
+const SECONDS_OF_REQUESTS: Slices = Slices { requests: Duration::from_secs(1), ..SIXTHS };
+
+/// Tokens are checked by the second too.
+const SECONDS: Slices = Slices { requests: Duration::from_secs(1), tokens: Duration::from_secs(1) };
+
+/// A day's limits come back at midnight in California.
+const PACIFIC_MIDNIGHT: Option<DayEnd> = Some(DayEnd { minute: 0, zone: PACIFIC });
+
 /// A vendor of which nothing is special, reached with a bearer token.
 const PLAIN: Vendor = Vendor {
     name: "",
@@ -53,6 +68,8 @@ const PLAIN: Vendor = Vendor {
     query: None,
     headers: &[],
     counting: Counting::USUAL,
+    slices: SIXTHS,
+    day_end: None,
     claims: &[],
     probe: None,
     is_searched: true,
@@ -141,6 +158,7 @@ pub(in crate::config) const VENDORS: [Vendor; 18] = [
             Way::at(Dialect::Embeddings, "/openai/embeddings", Some(AuthScheme::Bearer)),
         ],
         counting: INPUT_ALONE,
+        day_end: PACIFIC_MIDNIGHT,
         claims: GEMINI_CLAIMS,
         ..PLAIN
     },
@@ -151,6 +169,7 @@ pub(in crate::config) const VENDORS: [Vendor; 18] = [
         tail: &["v1beta", "openai"],
         spoken: &[CHAT, EMBEDDINGS],
         counting: INPUT_ALONE,
+        day_end: PACIFIC_MIDNIGHT,
         claims: GEMINI_CLAIMS,
         ..SECOND
     },
@@ -161,6 +180,7 @@ pub(in crate::config) const VENDORS: [Vendor; 18] = [
         base_url_names: &["MISTRAL_BASE_URL"],
         // Its completions fill in the middle and are another format.
         spoken: &[CHAT, EMBEDDINGS],
+        slices: SECONDS_OF_REQUESTS,
         claims: &[
             "mistral-",
             "ministral-",
@@ -213,6 +233,7 @@ pub(in crate::config) const VENDORS: [Vendor; 18] = [
         key_names: &["XAI_API_KEY"],
         base_url_names: &["XAI_BASE_URL"],
         spoken: WITH_RESPONSES,
+        slices: SECONDS,
         claims: &["grok-"],
         ..PLAIN
     },
@@ -224,6 +245,7 @@ pub(in crate::config) const VENDORS: [Vendor; 18] = [
         scheme: AuthScheme::ApiKey,
         spoken: WITH_RESPONSES,
         counting: CHARGED_AHEAD,
+        slices: SECONDS_OF_REQUESTS,
         ..PLAIN
     },
     Vendor {
@@ -238,6 +260,7 @@ pub(in crate::config) const VENDORS: [Vendor; 18] = [
         // The last dated version that is no preview; later ones are for the form without dates.
         query: Some("api-version=2024-10-21"),
         counting: CHARGED_AHEAD,
+        slices: SECONDS_OF_REQUESTS,
         ..SECOND
     },
     Vendor {
