@@ -8,6 +8,10 @@
 //! - nobody is forgotten: while somebody waits the desk names a moment, and looking then moves it on;
 //! - every refusal says when, unless it is for ever.
 
+#[path = "simulation/limits.rs"]
+mod limits;
+
+use limits::{draws, of_budgets, random_limits, sixth, target};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::num::NonZeroU32;
@@ -390,37 +394,4 @@ impl World {
         };
         self.exchanges.iter().enumerate().map(fate).collect()
     }
-}
-
-fn random_limits(random: &mut fastrand::Rng) -> Limits {
-    let mut some = |from: u32, to: u32| {
-        let number = random.u32(from..to);
-        (random.u8(0..4) > 0).then(|| NonZeroU32::new(number)).flatten()
-    };
-    let tokens_per_minute = some(1_000, 60_000);
-    Limits {
-        requests_per_minute: some(10, 120),
-        tokens_per_minute,
-        input_tokens_per_minute: some(1_000, 60_000),
-        burst_tokens: tokens_per_minute.and_then(|limit| NonZeroU32::new(limit.get() / 7)),
-        concurrent: some(1, 12),
-        ..Limits::default()
-    }
-}
-
-fn sixth(limit: NonZeroU32) -> NonZeroU32 {
-    NonZeroU32::new(limit.get().div_ceil(6)).unwrap_or(NonZeroU32::MIN)
-}
-
-fn of_budgets(limits: &HashMap<ProviderId, Limits>) -> Vec<(BudgetId, Limits)> {
-    limits.iter().map(|(provider, limits)| (BudgetId::from(provider.as_str()), *limits)).collect()
-}
-
-fn draws(target: &TargetId) -> Arc<Draws> {
-    let own = BudgetId::from(target.provider.as_str());
-    Arc::new(Draws { configured: vec![own], pool: Some(BudgetId::from(target.to_string())) })
-}
-
-fn target(provider: &str) -> TargetId {
-    TargetId { provider: ProviderId::from(provider), model: ModelName::from("m") }
 }

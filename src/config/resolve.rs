@@ -10,9 +10,9 @@ mod key;
 mod limits;
 mod listen;
 mod provider;
+mod queue;
 mod route;
 mod speech;
-mod weights;
 
 pub(in crate::config) use limits::{Allowance, PACIFIC};
 pub use listen::loopback_address;
@@ -20,12 +20,11 @@ pub use listen::loopback_address;
 use super::env::Env;
 use super::mistake::{Mistake, nearest};
 use super::paths;
-use super::raw::{Raw, RawBreaker, RawEstimate, RawLog, RawQueue, RawRetry, RawServer, RawStore};
+use super::raw::{Raw, RawBreaker, RawEstimate, RawLog, RawRetry, RawServer, RawStore};
 use super::reading::Bytes;
 use super::secret_source::{SecretError, SecretSource};
 use super::settings::Settings;
-use crate::admission::QueueSettings;
-use crate::exchange::{ExchangeSettings, KeepAlive, LearningSettings};
+use crate::exchange::{ExchangeSettings, LearningSettings};
 use crate::ids::ProviderId;
 use crate::observe::{LogFormat, LogSettings};
 use crate::routing::{BreakerPolicy, RetryPolicy};
@@ -134,34 +133,6 @@ impl Resolver<'_> {
             self.mistake(place.unwrap_or_default(), "server.body_max", wrong, instead);
         }
         settings
-    }
-
-    fn queue(&mut self, raw: RawQueue) -> QueueSettings {
-        let usual = QueueSettings::default();
-        let none = Duration::ZERO;
-        QueueSettings {
-            max_wait: self.duration(raw.max_wait, "queue.max_wait", usual.max_wait, none),
-            max_depth: as_usize(self.number(
-                raw.max_depth,
-                "queue.max_depth",
-                usual.max_depth as u64,
-                0..=1_000_000,
-            )),
-            patience: self.duration(raw.patience, "queue.patience", usual.patience, none),
-            ageing: self.duration(raw.ageing, "queue.ageing", usual.ageing, none),
-            reserve: 10 * as_u32(self.number(raw.reserve_percent, "queue.reserve_percent", 0, 0..=90)),
-        }
-    }
-
-    fn keepalive(&mut self, raw: &mut RawQueue) -> KeepAlive {
-        let usual = KeepAlive::default();
-        let after = raw.keepalive_after.take();
-        let after =
-            self.duration(after, "queue.keepalive_after", usual.after.unwrap_or_default(), Duration::ZERO);
-        KeepAlive {
-            after: Some(after).filter(|after| !after.is_zero()),
-            every: self.wait(raw.keepalive_every.take(), "queue.keepalive_every", usual.every),
-        }
     }
 
     fn retry(&mut self, raw: RawRetry) -> RetryPolicy {

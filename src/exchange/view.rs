@@ -1,6 +1,7 @@
 //! What the operator sees of the exchanges: providers for `/health`, gauges for `/metrics`.
 
 use super::Gateway;
+use super::live::Live;
 use super::settings::Group;
 use crate::admission::{BudgetView, Known, Level};
 use crate::ids::{BudgetId, ModelName, ProviderId, TargetId};
@@ -70,27 +71,9 @@ impl Gateway {
         self.turnstile.depths().into_iter().map(|(priority, depth)| (priority.name(), depth)).collect()
     }
 
-    /// Sets the gauges that are only true at the moment of reading.
-    pub fn refresh_gauges(&self) {
+    /// Each budget with its limits.
+    fn refresh_budgets(&self, live: &Live) {
         let metrics = &self.metrics;
-        for (class, depth) in self.queue_depth() {
-            let gauge = metrics.queue_depth.get_or_create(&[("priority", class.to_owned())]);
-            gauge.set(as_f64(depth as u64));
-        }
-        metrics.exchanges_kept.set(i64::try_from(self.chronicle.kept().0).unwrap_or(i64::MAX));
-        let (factors, lengths) = self.learned.sizes();
-        for (what, size) in
-            [("counts", self.learned.memo.len()), ("corrections", factors), ("lengths", lengths)]
-        {
-            metrics.learned_entries.get_or_create(&[("what", what.to_owned())]).set(as_f64(size as u64));
-        }
-        metrics.estimate_correction.clear();
-        metrics.bucket_available_tokens.clear();
-        metrics.limit_used_elsewhere.clear();
-        metrics.bucket_available_requests.clear();
-        metrics.reservations_open.clear();
-        metrics.breaker_state.clear();
-        let live = self.live.load();
         for view in self.turnstile.view() {
             // A client may name any model; only those that stand in the settings become a label.
             let (provider, model) = match view.budget.as_str().split_once('/') {
@@ -129,6 +112,30 @@ impl Gateway {
                 family.get_or_create(&[provider(), ("model", model.to_owned()), limit]).set(available);
             }
         }
+    }
+
+    /// Sets the gauges that are only true at the moment of reading.
+    pub fn refresh_gauges(&self) {
+        let metrics = &self.metrics;
+        for (class, depth) in self.queue_depth() {
+            let gauge = metrics.queue_depth.get_or_create(&[("priority", class.to_owned())]);
+            gauge.set(as_f64(depth as u64));
+        }
+        metrics.exchanges_kept.set(i64::try_from(self.chronicle.kept().0).unwrap_or(i64::MAX));
+        let (factors, lengths) = self.learned.sizes();
+        for (what, size) in
+            [("counts", self.learned.memo.len()), ("corrections", factors), ("lengths", lengths)]
+        {
+            metrics.learned_entries.get_or_create(&[("what", what.to_owned())]).set(as_f64(size as u64));
+        }
+        metrics.estimate_correction.clear();
+        metrics.bucket_available_tokens.clear();
+        metrics.limit_used_elsewhere.clear();
+        metrics.bucket_available_requests.clear();
+        metrics.reservations_open.clear();
+        metrics.breaker_state.clear();
+        let live = self.live.load();
+        self.refresh_budgets(&live);
         for (target, status) in self.health.breakers() {
             // A client may name any model; only those that stand in the settings become a label.
             let model = if live.names(&target) { target.model.as_str() } else { OTHER_MODEL };

@@ -135,7 +135,7 @@ pub struct FailNext {
     #[serde(with = "headers", default)]
     pub headers: HeaderMap,
     /// The whole body, where the simulator's own words would not do.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<serde_json::Value>,
 }
 

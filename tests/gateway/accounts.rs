@@ -187,7 +187,10 @@ async fn members_of_a_group_draw_on_one_limit() {
     let health = world.health().await;
     let group = &health["groups"][0];
     assert_eq!(group["name"], "shared");
-    assert_eq!(group["budget"]["requests_per_day"], json!({"limit": 3, "available": 0}));
+    assert_eq!(
+        group["budget"]["requests_per_day"],
+        json!({"limit": 3, "available": 0, "known": "configured"})
+    );
     assert!(group["pool"].is_object(), "{group}");
     assert_eq!(health["providers"][0].get("pools"), None, "what is learned is the group's");
     let line =

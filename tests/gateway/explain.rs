@@ -173,7 +173,7 @@ async fn a_429_tells_what_was_said_and_the_pause_that_followed() {
     let answer = world.chat("sim", json!({})).header("x-request-id", "patient").send().await.unwrap();
     let waited_for = header(&answer, "x-tidegate-queued-for");
     assert!(
-        waited_for.starts_with("a pause of ") && waited_for.ends_with(" that a asked for"),
+        waited_for.starts_with("a pause of ") && waited_for.ends_with(" that a/sim asked for"),
         "{waited_for}"
     );
     let story = whole(&world, "patient").await;

@@ -46,7 +46,8 @@ async fn health_tells_everything_and_no_secret_and_asks_nobody() {
         (&provider["name"], &provider["open"], &provider["paused_ms"]),
         (&json!("a"), &json!(0), &json!(0))
     );
-    assert_eq!(provider["budget"], json!({"requests_per_minute": {"limit": 60, "available": 10}}));
+    let limit = json!({"limit": 60, "available": 10, "known": "configured"});
+    assert_eq!(provider["budget"], json!({"requests_per_minute": limit}));
     for (path, words) in [("/healthz", "ok\n"), ("/livez", "ok\n"), ("/readyz", "ready\n")] {
         let answer = world.get(path).await;
         assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, words));

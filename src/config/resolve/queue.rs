@@ -1,11 +1,15 @@
-//! How much room each client gets beside others.
+//! How exchanges wait, how they are kept alive meanwhile, and how much room each client gets beside others.
 //!
 //! Invariant: every weight is within its range, and there are not more than can be looked through.
 
 use super::super::mistake::named;
+use super::super::raw::RawQueue;
 use super::super::reading::Numbers;
-use super::Resolver;
+use super::{Resolver, as_u32, as_usize};
+use crate::admission::QueueSettings;
+use crate::exchange::KeepAlive;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use toml::Spanned;
 
 /// The most weights. Whoever has more clients than this to tell apart gives groups of them one name.
@@ -18,6 +22,34 @@ const WEIGHT: std::ops::RangeInclusive<f64> = 0.01..=100.0;
 const NAME_MAX: usize = 512;
 
 impl Resolver<'_> {
+    pub(super) fn queue(&mut self, raw: RawQueue) -> QueueSettings {
+        let usual = QueueSettings::default();
+        let none = Duration::ZERO;
+        QueueSettings {
+            max_wait: self.duration(raw.max_wait, "queue.max_wait", usual.max_wait, none),
+            max_depth: as_usize(self.number(
+                raw.max_depth,
+                "queue.max_depth",
+                usual.max_depth as u64,
+                0..=1_000_000,
+            )),
+            patience: self.duration(raw.patience, "queue.patience", usual.patience, none),
+            ageing: self.duration(raw.ageing, "queue.ageing", usual.ageing, none),
+            reserve: 10 * as_u32(self.number(raw.reserve_percent, "queue.reserve_percent", 0, 0..=90)),
+        }
+    }
+
+    pub(super) fn keepalive(&mut self, raw: &mut RawQueue) -> KeepAlive {
+        let usual = KeepAlive::default();
+        let after = raw.keepalive_after.take();
+        let after =
+            self.duration(after, "queue.keepalive_after", usual.after.unwrap_or_default(), Duration::ZERO);
+        KeepAlive {
+            after: Some(after).filter(|after| !after.is_zero()),
+            every: self.wait(raw.keepalive_every.take(), "queue.keepalive_every", usual.every),
+        }
+    }
+
     /// The weights in thousandths, by name.
     pub(super) fn weights(&mut self, written: Option<Spanned<Numbers>>) -> BTreeMap<String, u32> {
         let mut weights = BTreeMap::new();
