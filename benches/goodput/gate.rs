@@ -13,7 +13,8 @@ use tidegate::admission::{
     QueueSettings, Reading, SavedDesk, Share, Shortage, Ticket, Turn,
 };
 use tidegate::ids::{BudgetId, ModelName, ProviderId, TargetId};
-use tidegate::simulator::{Kind, Standing};
+use tidegate::simulator::{self, Standing};
+use tidegate::tokens::{Corrections, Kind, SavedLevel};
 use tidegate::units::{Moment, Tokens, WallTime};
 
 /// What is waited after a refusal that does not say.
@@ -31,6 +32,16 @@ pub(crate) struct Gate {
     /// Of those that were granted room, in case they have to come back.
     turns: HashMap<(usize, Moment), Turn>,
     asked: HashMap<Ticket, (usize, Moment)>,
+    /// What the provider counts of what is estimated, and what was estimated for calls that are there.
+    corrections: Corrections,
+    estimated: HashMap<Ticket, Tokens>,
+}
+
+/// What outlives a gate.
+#[derive(Clone, Default)]
+pub(crate) struct Kept {
+    desk: SavedDesk,
+    corrections: Vec<SavedLevel>,
 }
 
 /// Who asks.
@@ -69,14 +80,18 @@ impl Gate {
             draws: Arc::new(Draws { configured: vec![own], pool }),
             turns: HashMap::new(),
             asked: HashMap::new(),
+            corrections: Corrections::default(),
+            estimated: HashMap::new(),
         }
     }
 
     /// Asks for room for a call of so many input tokens, as the gateway counts them, and this cap.
     pub(crate) fn enter(&mut self, who: Who, input: u64, cap: u64, now: Moment) -> Ticket {
         let Who { client, priority, entered } = who;
-        let estimate = Cost { input: Tokens(input), output: Tokens(cap), output_is_guess: false };
-        let target = TargetId { provider: provider(), model: ModelName::from("sim") };
+        let correction = self.corrections.of(&provider(), &model(), Kind::Prose);
+        let corrected = correction.mean(Tokens(input));
+        let estimate = Cost { input: corrected, output: Tokens(cap), output_is_guess: false };
+        let target = TargetId { provider: provider(), model: model() };
         let ask = Ask {
             choices: vec![Choice {
                 target,
@@ -92,6 +107,7 @@ impl Gate {
         };
         let ticket = self.desk.enter(ask, now);
         self.asked.insert(ticket, (client, entered));
+        self.estimated.insert(ticket, Tokens(input));
         ticket
     }
 
@@ -122,6 +138,9 @@ impl Gate {
         now: Moment,
     ) {
         self.hear(ticket, told, now);
+        if let Some(estimated) = self.estimated.remove(&ticket) {
+            self.corrections.teach(&provider(), &model(), Kind::Prose, estimated, Tokens(used.0));
+        }
         let truth = Cost { input: Tokens(used.0), output: Tokens(used.1), output_is_guess: false };
         self.desk.settle(ticket, COUNTING.settled(held, truth, Tokens::ZERO), now);
     }
@@ -148,14 +167,19 @@ impl Gate {
     }
 
     /// What a checkpoint keeps.
-    pub(crate) fn save(&self, now: Moment) -> SavedDesk {
-        self.desk.save(now, wall(now))
+    pub(crate) fn save(&self, now: Moment) -> Kept {
+        Kept { desk: self.desk.save(now, wall(now)), corrections: self.corrections.save() }
     }
 
     /// What a start takes over.
-    pub(crate) fn restore(&mut self, saved: &SavedDesk, now: Moment) {
-        self.desk.restore(saved, now, wall(now));
+    pub(crate) fn restore(&mut self, kept: &Kept, now: Moment) {
+        self.desk.restore(&kept.desk, now, wall(now));
+        self.corrections.restore(&kept.corrections);
     }
+}
+
+fn model() -> ModelName {
+    ModelName::from("sim")
 }
 
 fn provider() -> ProviderId {
@@ -171,12 +195,12 @@ fn wall(now: Moment) -> WallTime {
 fn reading(told: &Standing) -> Reading {
     Reading {
         dimension: match told.kind {
-            Kind::Requests => Dimension::RequestsPerMinute,
-            Kind::DailyRequests => Dimension::RequestsPerDay,
-            Kind::Tokens => Dimension::TokensPerMinute,
-            Kind::DailyTokens => Dimension::TokensPerDay,
-            Kind::Input => Dimension::InputTokensPerMinute,
-            Kind::Output => Dimension::OutputTokensPerMinute,
+            simulator::Kind::Requests => Dimension::RequestsPerMinute,
+            simulator::Kind::DailyRequests => Dimension::RequestsPerDay,
+            simulator::Kind::Tokens => Dimension::TokensPerMinute,
+            simulator::Kind::DailyTokens => Dimension::TokensPerDay,
+            simulator::Kind::Input => Dimension::InputTokensPerMinute,
+            simulator::Kind::Output => Dimension::OutputTokensPerMinute,
         },
         limit: Some(told.limit),
         remaining: Some(told.remaining),

@@ -48,6 +48,8 @@ pub(crate) struct Measured {
     pub(crate) scenario: Scenario,
     /// Tokens that the limit allowed in the measured time.
     pub(crate) allowed: f64,
+    /// Tokens that were left in the account when that began, as far as it is known: a provider lets these pass too.
+    pub(crate) left: f64,
     pub(crate) counts: Counts,
     pub(crate) clients: Vec<Seen>,
 }
@@ -56,6 +58,11 @@ impl Measured {
     /// The part of the limit that was used.
     pub(crate) fn used(&self) -> f64 {
         float(self.counts.charged) / self.allowed
+    }
+
+    /// Whether no more was used than there was.
+    pub(crate) fn is_possible(&self) -> bool {
+        float(self.counts.charged) <= self.allowed * 1.001 + self.left
     }
 
     /// Upstream requests that ran into the limit, of a thousand.

@@ -78,7 +78,9 @@ pub(crate) async fn run(scenario: &Scenario, measured: Duration) -> Measured {
         }
     };
     let (clients, (counts, allowed), ()) = futures_util::join!(run.everybody(), turn, second);
-    Measured { scenario: scenario.clone(), allowed, counts, clients }
+    // At most a full account; the provider is another process, and is not asked.
+    let left = f64::from(TOKENS_PER_MINUTE.get());
+    Measured { scenario: scenario.clone(), allowed, left, counts, clients }
 }
 
 impl Run<'_> {

@@ -4,15 +4,15 @@
 //! same scenario and seed come out the same.
 
 use crate::client::{Call, REST_AFTER_ERROR, retry_after};
-use crate::gate::{Decided, Gate, Who};
-use crate::measure::{Counts, Measured, Seen};
+use crate::gate::{Decided, Gate, Kept, Who};
+use crate::measure::{Counts, Measured, Seen, float};
 use crate::scenario::{Knowledge, Scenario, TOKENS_PER_MINUTE, Turn};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
-use tidegate::admission::{Cost, SavedDesk, Ticket};
+use tidegate::admission::{Cost, Ticket};
 use tidegate::dialect::Family;
-use tidegate::simulator::{Account, Charge, Demand, Standing};
+use tidegate::simulator::{Account, Charge, Demand, Kind, Standing};
 use tidegate::units::Moment;
 
 /// How long is measured.
@@ -70,10 +70,12 @@ struct World<'a> {
     next_poll: Option<Moment>,
     account: Account,
     gate: Option<Gate>,
-    kept: SavedDesk,
+    kept: Kept,
     agents: Vec<Agent>,
     waiting: HashMap<Ticket, usize>,
     counts: Counts,
+    /// Left in the account when the measured time began.
+    left: u64,
     before: Counts,
     seen: Vec<Seen>,
 }
@@ -94,6 +96,7 @@ pub(crate) fn run(scenario: &Scenario, seed: u64) -> Measured {
     Measured {
         scenario: scenario.clone(),
         allowed: scenario.allowed(MEASURED / 2, MEASURED),
+        left: float(world.left),
         counts: world.counts.since(world.before),
         clients: world.seen,
     }
@@ -116,11 +119,12 @@ impl<'a> World<'a> {
             next_poll: None,
             account,
             gate: through.then(|| Gate::new(scenario)),
-            kept: SavedDesk::default(),
+            kept: Kept::default(),
             agents: Vec::new(),
             waiting: HashMap::new(),
             counts: Counts::default(),
             before: Counts::default(),
+            left: 0,
             seen: Vec::new(),
         };
         world.populate(seed);
@@ -196,7 +200,10 @@ impl<'a> World<'a> {
                 }
                 self.plan(self.now + CHECKPOINT, Event::Keeps);
             }
-            Event::Begins => self.before = self.counts,
+            Event::Begins => {
+                self.before = self.counts;
+                self.left = self.account.remaining(Kind::Tokens, self.now).unwrap_or_default();
+            }
         }
     }
 

@@ -140,16 +140,19 @@ impl Bucket {
     }
 
     /// Raises the level to what it is at least if no more than `missing` units are gone, unless the bucket has been
-    /// as full since the take of that order. Less than one unit is not worth a change.
-    pub(super) fn raise_to(&mut self, missing: i128, taken: Order, now: Moment) {
+    /// as full since the take of that order. Less than one unit is not worth a change. Returns the units that it was raised
+    /// by.
+    pub(super) fn raise_to(&mut self, missing: i128, taken: Order, now: Moment) -> f64 {
         let missing = u64::try_from(missing.max(0)).unwrap_or(u64::MAX);
         let back = self.owed(now).saturating_sub(missing.saturating_mul(self.interval));
-        if back >= self.interval {
-            self.flow_back(back, taken, now);
+        if back < self.interval {
+            return 0.0;
         }
+        self.flow_back(back, taken, now) as f64 / self.interval as f64
     }
 
-    fn flow_back(&mut self, back: u64, taken: Order, now: Moment) {
+    /// Returns as much of it as would still be there.
+    fn flow_back(&mut self, back: u64, taken: Order, now: Moment) -> u64 {
         let later = self.dips.partition_point(|dip| dip.order <= taken);
         let lowest = self.dips.get(later).map_or(u64::MAX, |dip| dip.bound);
         let back = back.min(lowest).min(self.owed(now));
@@ -162,6 +165,7 @@ impl Bucket {
             self.dips.drain(lower..later);
         }
         self.full_at.set(self.full_at.get().saturating_sub(back));
+        back
     }
 
     /// Another rate, as full as before. What was taken at the old one flows back by the new: for small changes.
@@ -182,11 +186,13 @@ impl Bucket {
 
     /// Lowers the level so that at `until` it is not more than `level` units: somebody who knows better,
     /// the provider, has said so. What was taken before is part of that level.
-    pub(super) fn drain_until(&mut self, until: Moment, level: u64, order: Order, now: Moment) {
+    pub(super) fn drain_until(&mut self, until: Moment, level: u64, order: Order, now: Moment) -> f64 {
         let room = level.saturating_mul(self.interval).min(self.slack());
         let full_at = ticks(until).saturating_add(self.slack() - room);
         self.note_dip(order, self.full_at.get().saturating_sub(full_at.max(ticks(now))));
+        let before = self.full_at.get().max(ticks(until));
         self.full_at.set(self.full_at.get().max(full_at));
+        full_at.saturating_sub(before) as f64 / self.interval as f64
     }
 
     /// Units that can be taken now; negative in debt.

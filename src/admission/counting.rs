@@ -33,7 +33,9 @@ impl Counting {
             OutputCounts::AsProduced => truth.output,
             OutputCounts::Never => Tokens::ZERO,
         };
-        Cost { input: self.kept(held.input, input), output, ..truth }
+        // What we held of input was our own estimate. The provider charges what it counts, and has told it.
+        let input = if truth.input > Tokens::ZERO { input } else { self.kept(held.input, input) };
+        Cost { input, output, ..truth }
     }
 
     /// The truth, or what was charged ahead of it and is not given back.
@@ -76,7 +78,13 @@ mod tests {
     fn what_is_not_given_back_stays_counted_and_what_came_above_it_counts_too() {
         let counting = Counting { gives_back: false, ..Counting::USUAL };
         assert_eq!(counting.settled(cost(10, 500), cost(12, 40), Tokens::ZERO), cost(12, 500));
-        assert_eq!(counting.settled(cost(20, 30), cost(12, 40), Tokens::ZERO), cost(20, 40));
+        assert_eq!(counting.settled(cost(20, 30), cost(0, 0), Tokens::ZERO), cost(20, 30));
+    }
+
+    #[test]
+    fn input_that_was_counted_is_what_was_charged_however_much_we_had_held() {
+        let counting = Counting { gives_back: false, ..Counting::USUAL };
+        assert_eq!(counting.settled(cost(20, 30), cost(12, 40), Tokens::ZERO), cost(12, 40));
     }
 
     #[test]
@@ -123,7 +131,7 @@ mod tests {
             prop_assert!(settled.input <= truth.input.max(held.input));
             let charged = if output == OutputCounts::Never { Tokens::ZERO } else { truth.output };
             prop_assert!(settled.output >= charged && settled.output <= charged.max(held.output));
-            prop_assert!(gives_back || settled.input >= held.input);
+            prop_assert!(gives_back || truth.input > Tokens::ZERO || settled.input >= held.input);
             let again = counting.settled(settled, truth, Tokens(cached));
             prop_assert_eq!(again, settled, "settling twice changes nothing");
         }

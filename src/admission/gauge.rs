@@ -192,11 +192,10 @@ impl Gauge {
     }
 
     /// See [`Bucket::drain_until`]. A day's allowance is left alone, or one refusal for a minute would cost the day.
-    pub(super) fn drain_until(&mut self, until: Moment, level: u64, order: Order, now: Moment) {
-        if let Some(bucket) = self.bucket()
-            && bucket.rate().window < DAY
-        {
-            bucket.drain_until(until, level, order, now);
+    pub(super) fn drain_until(&mut self, until: Moment, level: u64, order: Order, now: Moment) -> f64 {
+        match self.bucket() {
+            Some(bucket) if bucket.rate().window < DAY => bucket.drain_until(until, level, order, now),
+            _ => 0.0,
         }
     }
 
@@ -223,9 +222,11 @@ impl Gauge {
     }
 
     pub(super) fn limit(&self) -> NonZeroU32 {
-        match &self.meter {
-            Meter::Bucket(bucket) => bucket.rate().limit,
-            Meter::Day(day) => day.limit(),
+        match (&self.meter, &self.source) {
+            // The bucket may be slower, to leave others what they use.
+            (Meter::Bucket(_), Source::Said(said)) => said.limit,
+            (Meter::Bucket(bucket), _) => bucket.rate().limit,
+            (Meter::Day(day), _) => day.limit(),
         }
     }
 
@@ -317,7 +318,7 @@ impl Gauge {
         let age = Duration::from_millis(saved.age_ms).saturating_add(elapsed);
         let limit = NonZeroU32::new(saved.limit).filter(|_| age < FORGOTTEN_AFTER)?;
         let source = if saved.said {
-            Source::Said(Said::new(now))
+            Source::Said(Said::new(limit, now))
         } else {
             Source::Found(Found::new(f64::from(limit.get()), 0, now))
         };

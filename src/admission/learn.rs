@@ -10,7 +10,7 @@
 //! Refuses to know headers. Invariant: readings that agree with our own count change nothing, whatever the order in
 //! which they come; one that is wrong costs at most a window of waiting.
 
-use super::bucket::{Bucket, Order};
+use super::bucket::{Bucket, Order, Rate};
 use super::budget::{Budget, Taken};
 use super::gauge::{Gauge, Meter, Source};
 use super::heard::Reading;
@@ -21,21 +21,72 @@ use std::num::NonZeroU32;
 /// What is remembered of a limit that the provider says.
 #[derive(Debug)]
 pub(super) struct Said {
+    /// What is said. The bucket may be slower, to leave others what they use.
+    pub(super) limit: NonZeroU32,
     /// When it was last said.
     pub(super) at: Moment,
     /// The call whose reading was applied last: those of calls before it tell of an older past.
     pub(super) heard: Order,
+    /// Calls up to this one were let in while nothing was known of the limit; what they take is nobody else's.
+    blind: Order,
     /// A higher limit that was said once.
     rise: Option<NonZeroU32>,
+    /// What others take, and when that was reckoned last.
     elsewhere: Decayed,
+    pressure: Decayed,
+    reckoned: Moment,
+    /// More was left at the provider than we may take at once: others press nobody.
+    is_ample: bool,
 }
 
 /// A part of the limit that readings may be off by, through estimates, before others are suspected.
 const NOISE: f64 = 0.01;
 
+/// How fast the pace follows what others take: the memory of it in seconds.
+const PRESSURE_SECONDS: f64 = 10.0;
+
+/// Others are left at most this part of a limit. They would otherwise take all of it in time, because the more one
+/// yields the more they find.
+const YIELDED_MOST: f64 = 0.5;
+
+/// The part of what is yielded that counts as taken without being seen: what is not seen again is forgotten in minutes.
+const SUSTAINED: f64 = 0.95;
+
+/// A pace that differs by less than this part from the one that is kept is not worth a change.
+const PACE_STEP: f64 = 0.02;
+
+/// So much of what others take in a minute is left in the provider's bucket: the half second that a call is on its way.
+const ON_THE_WAY: f64 = 1.0 / 120.0;
+
 impl Said {
-    pub(super) fn new(now: Moment) -> Said {
-        Said { at: now, heard: 0, rise: None, elsewhere: Decayed::default() }
+    pub(super) fn new(limit: NonZeroU32, now: Moment) -> Said {
+        Said {
+            limit,
+            at: now,
+            heard: 0,
+            blind: 0,
+            rise: None,
+            elsewhere: Decayed::over(60.0),
+            pressure: Decayed::over(PRESSURE_SECONDS),
+            reckoned: now,
+            is_ample: false,
+        }
+    }
+
+    /// Units a minute that others take now; 0 if it may as well be noise.
+    fn yielded(&self, now: Moment) -> f64 {
+        let taken = self.pressure.at(now) * 60.0 / PRESSURE_SECONDS;
+        let limit = f64::from(self.limit.get());
+        if taken < limit * 2.0 * NOISE { 0.0 } else { taken.min(limit * YIELDED_MOST) }
+    }
+
+    /// Others have taken so many units more than was reckoned with while the pace was `pace`; negative if less.
+    fn reckon(&mut self, more: f64, pace: NonZeroU32, now: Moment) {
+        let minutes = now.since(self.reckoned).as_secs_f64().min(PRESSURE_SECONDS) / 60.0;
+        let reckoned_with = f64::from(self.limit.get().saturating_sub(pace.get())) * minutes;
+        self.elsewhere.add(more + reckoned_with, now);
+        self.pressure.add(more + if self.is_ample { 0.0 } else { reckoned_with * SUSTAINED }, now);
+        self.reckoned = now;
     }
 
     /// Units that somebody else took in the last minute, as far as it shows.
@@ -111,7 +162,8 @@ impl Budget {
             (None, Some(limit)) => {
                 let rate = reading.dimension.rate_of(limit, self.slices());
                 let bucket = Bucket::since(rate, taken);
-                let (meter, source) = (Meter::Bucket(bucket), Source::Said(Said::new(now)));
+                let said = Said { blind: self.order, ..Said::new(limit, now) };
+                let (meter, source) = (Meter::Bucket(bucket), Source::Said(said));
                 self.gauges.push(Gauge { dimension: reading.dimension, meter, source });
                 Some(self.gauges.len() - 1)
             }
@@ -127,8 +179,8 @@ impl Gauge {
             self.adopt(self.dimension.rate_of(limit, slices), false, order, now);
         }
         match &mut self.source {
-            Source::Said(said) => (said.at, said.rise) = (now, None),
-            source => *source = Source::Said(Said::new(now)),
+            Source::Said(said) => (said.limit, said.at, said.rise) = (limit, now, None),
+            source => *source = Source::Said(Said::new(limit, now)),
         }
     }
 
@@ -153,6 +205,7 @@ impl Gauge {
             said.at = now;
         }
         if let Some(adopted) = adopted {
+            said.limit = adopted;
             self.adopt(self.dimension.rate_of(adopted, slices), reading.remaining.is_some(), order, now);
         }
         let is_believed = limit == Some(self.limit());
@@ -160,40 +213,76 @@ impl Gauge {
         let Some(remaining) = reading.remaining.or(is_first.then_some(u64::MAX)) else { return };
         let own = if is_first { i128::from(self.dimension.weigh(taken.asked)) } else { 0 };
         let (Meter::Bucket(bucket), Source::Said(said)) = (&mut self.meter, &mut self.source) else { return };
-        let (limit, burst) = (i128::from(bucket.rate().limit.get()), i128::from(bucket.rate().burst.get()));
+        let (limit, burst) = (i128::from(said.limit.get()), i128::from(bucket.rate().burst.get()));
+        #[expect(clippy::cast_possible_truncation, reason = "at most half a limit")]
+        let left = (said.yielded(now) * ON_THE_WAY) as i128;
         let (half, remaining) = (i128::from(reading.grain / 2), i128::from(remaining));
         let net = i128::from(since.taken) - i128::from(since.returned);
         let most =
             burst - if reading.remaining.is_some() { own.min((limit - remaining).max(0)) } else { own };
-        let lowered = bucket.lower((remaining + half).min(most), net, (taken.at, taken.order), now);
-        if !is_first && adopted.is_none() {
-            said.elsewhere.add(lowered, now);
-        }
+        let lowered = bucket.lower((remaining + half - left).min(most), net, (taken.at, taken.order), now);
+        let mut raised = 0.0;
         if is_believed && reading.remaining.is_some() {
-            let missing = (limit - remaining).max(0) + half + i128::from(since.taken);
-            bucket.raise_to(missing, taken.order, now);
+            let missing = (limit - remaining).max(0) + half + left + i128::from(since.taken);
+            raised = bucket.raise_to(missing, taken.order, now);
+        }
+        said.is_ample = remaining > burst.saturating_add(left);
+        if taken.order > said.blind && !is_first && adopted.is_none() {
+            self.taken_elsewhere(lowered - raised, slices, now);
         }
     }
+
+    /// Others have taken so many units more than was reckoned with; negative if less. They are left what they take.
+    pub(super) fn taken_elsewhere(&mut self, more: f64, slices: Slices, now: Moment) {
+        let (Meter::Bucket(bucket), Source::Said(said)) = (&mut self.meter, &mut self.source) else { return };
+        said.reckon(more, bucket.rate().limit, now);
+        let pace = paced(said, now);
+        if let Some(pace) = pace.filter(|pace| is_worth_it(bucket.rate().limit, *pace)) {
+            let Rate { burst, .. } = self.dimension.rate_of(said.limit, slices);
+            bucket.stretch(Rate { limit: pace, burst: burst.min(pace), ..bucket.rate() }, now);
+        }
+    }
+}
+
+/// What passes a minute beside others.
+fn paced(said: &Said, now: Moment) -> Option<NonZeroU32> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from half a limit to all of it"
+    )]
+    let pace = (f64::from(said.limit.get()) - said.yielded(now)).round() as u32;
+    NonZeroU32::new(pace)
+}
+
+fn is_worth_it(from: NonZeroU32, to: NonZeroU32) -> bool {
+    f64::from(from.get().abs_diff(to.get())) > f64::from(from.get()) * PACE_STEP
 }
 
 pub(super) fn not_zero(limit: u64) -> Option<NonZeroU32> {
     NonZeroU32::new(u32::try_from(limit).unwrap_or(u32::MAX))
 }
 
-/// A sum that forgets: of what comes at a steady pace it holds one minute's worth.
+/// A sum that forgets, never below nothing: of what comes at a steady pace it holds as much as comes in its memory.
 #[derive(Clone, Copy, Debug, Default)]
 struct Decayed {
     sum: f64,
     at: Moment,
+    /// The memory, in seconds.
+    over: f64,
 }
 
 impl Decayed {
+    fn over(seconds: f64) -> Decayed {
+        Decayed { over: seconds, ..Decayed::default() }
+    }
+
     fn at(&self, now: Moment) -> f64 {
-        self.sum * (-now.since(self.at).as_secs_f64() / 60.0).exp()
+        self.sum * (-now.since(self.at).as_secs_f64() / self.over).exp()
     }
 
     fn add(&mut self, units: f64, now: Moment) {
-        *self = Decayed { sum: self.at(now) + units, at: now };
+        *self = Decayed { sum: (self.at(now) + units).max(0.0), at: now, ..*self };
     }
 }
 

@@ -1,12 +1,13 @@
 //! Limits that nobody says: how they are found from refusals, and how they grow again.
 //!
 //! A refusal means that the provider's bucket is empty. The first one tells the limit if the bucket was full when
-//! traffic began; every later one tells it better, because between two empty buckets exactly as much was admitted as
-//! came in. A little below that the pace starts again and grows while it is what holds traffic back: slowly at first,
-//! so that a right limit is seldom overrun, and ever faster, so that a wrong one does not last.
+//! traffic began, and otherwise too little: so the pace grows fast until there is a second one. That and every later
+//! one tell it better, because between two empty buckets exactly as much was admitted as came in. A little below that
+//! the pace starts again and grows while it is what holds traffic back: slowly at first, so that a right limit is
+//! seldom overrun, and ever faster, so that a wrong one does not last.
 //!
-//! Refuses to know readings and queues. Invariant: an event lowers a limit to not less than [`FALL_MOST`] of it, so
-//! that no single refusal, whatever its reason, costs more.
+//! Refuses to know readings and queues. Invariant: where a limit rests on more than one refusal, a single further one
+//! lowers it to not less than [`FALL_MOST`] of it, whatever its reason.
 
 use super::bucket::Order;
 use super::dimension::{Dimension, Sums};
@@ -21,8 +22,18 @@ const FALL: f64 = 0.985;
 const FALL_MOST: f64 = 0.85;
 /// The part of the limit that it grows by in a minute at first.
 const GROWTH: f64 = 0.004;
-/// Minutes after which a limit has doubled, if nothing is refused: while it rests on one refusal, and later.
-const DOUBLED_AFTER: [f64; 2] = [1.5, 10.0];
+/// Minutes after which a limit has doubled, if nothing is refused: while it rests on one refusal, and later. At first
+/// fast, before the provider's bucket of one minute runs over: what runs over would be missing from what is measured.
+const DOUBLED_AFTER: [f64; 2] = [0.25, 10.0];
+/// Refusals closer than this are one series: what was on the way when the bucket ran dry. They say that it is still
+/// empty, and too little of how fast it fills.
+const SERIES: Duration = Duration::from_secs(5);
+/// A series of so many refusals has kept the bucket empty all the time, and what was admitted is what came in.
+const SERIES_SURE: u32 = 2;
+/// After so many refusals in a row there is no doubt that the pace is far too high, and a fifth of the time will do.
+const LONG_SERIES: u32 = 5;
+/// The least that is measured, as a part of the limit.
+const MEASURED_LEAST: f64 = 0.1;
 /// A pause between two takes longer than this is no sign of a limit that holds back.
 const IDLE: Duration = Duration::from_secs(10);
 /// Refusals below a configured limit which are further apart than this have other reasons than its height.
@@ -50,6 +61,8 @@ pub(super) struct Found {
     since: u64,
     /// The first take after it. If that is refused, the provider's bucket has only stayed empty.
     next: Option<Order>,
+    /// Refusals since that were too close to measure by.
+    series: u32,
     /// What a unit that turns out not to have been admitted takes from the limit, while the first event lasts.
     share: Option<f64>,
 }
@@ -68,6 +81,7 @@ impl Found {
             event,
             since: 0,
             next: None,
+            series: 0,
             share: None,
         }
     }
@@ -77,10 +91,11 @@ impl Found {
         Found { is_borrowed: true, ..Found::new(limit.get().into(), event, now) }
     }
 
-    /// The limit of a bucket that was full `traffic` ago and is empty after so many units in the last minute.
-    pub(super) fn first(used: u64, traffic: Duration, event: Order, now: Moment) -> Found {
+    /// The limit of a bucket that was full `traffic` ago and is empty after so many units in the last minute, but at
+    /// least `floor`.
+    pub(super) fn first(used: u64, floor: u64, traffic: Duration, event: Order, now: Moment) -> Found {
         let windows = 1.0 + traffic.as_secs_f64().min(60.0) / 60.0;
-        let found = Found::new(FALL * used as f64 / windows, event, now);
+        let found = Found::new((FALL * used as f64 / windows).max(floor as f64), event, now);
         Found { is_sure: false, share: Some(FALL / windows), ..found }
     }
 
@@ -99,9 +114,16 @@ impl Found {
         }
         let limit = f64::from(limit.get());
         let apart = now.since(self.emptied);
+        self.series += 1;
+        if apart < SERIES && !(self.series >= LONG_SERIES && apart >= SERIES / 5) {
+            (self.event, self.next) = (event, None);
+            return;
+        }
         let is_other = self.is_borrowed && apart > SOON;
         let measured = self.since as f64 * 60.0 / apart.as_secs_f64();
-        let base = if is_other { limit } else { FALL * measured.max(FALL_MOST * limit).min(limit) };
+        let is_measured = !self.is_sure || self.series > SERIES_SURE;
+        let least = limit * if is_measured { MEASURED_LEAST } else { FALL_MOST };
+        let base = if is_other { limit } else { FALL * measured.max(least).min(limit) };
         *self = Found { is_borrowed: is_other, ..Found::new(base, event, now) };
     }
 

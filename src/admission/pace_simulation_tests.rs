@@ -256,7 +256,7 @@ fn without_any_word_of_the_wait_the_pace_is_found_too() {
 
 #[test]
 fn a_limit_that_changes_is_followed() {
-    check(Scenario { change: 0.5, ..USUAL }, 0.97, 1.5);
+    check(Scenario { change: 0.5, ..USUAL }, 0.97, 3.0);
     check(Scenario { change: 2.0, ..USUAL }, 0.83, 1.0);
 }
 

@@ -13,12 +13,20 @@ use super::limits::{Limits, Slices};
 use super::pace::{Found, Ramp};
 use crate::units::Moment;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 /// A limit of which less than this part was in use is not the one that was met.
 const FAR_BELOW: f64 = 0.5;
 
+/// Traffic must have lasted so long before what it used tells which limit was met.
+const TRAFFIC_TELLS: Duration = Duration::from_secs(30);
+
 /// After traffic grew too fast, at least so many calls like the refused one pass a minute.
-const RAMP_CALLS_LEAST: u64 = 6;
+const RAMP_CALLS_LEAST: u64 = 20;
+
+/// At least so many calls like the refused one pass a minute when a first refusal is all that is known: it may have
+/// other reasons, and nobody is to wait for long because of it.
+const FIRST_CALLS_LEAST: u64 = 20;
 
 impl Budget {
     /// The provider has refused this call for want of room. What it held has been given back already; `ceiling` is
@@ -79,7 +87,7 @@ impl Budget {
                 let found = is_new.then(|| self.first(dimension, asked, ceiling, now)).flatten();
                 let Some((limit, found)) = found else { return };
                 let mut gauge = beginning(dimension, limit, slices, found);
-                gauge.drain_until(until, 0, order, now);
+                gauge.drain_until(until, dimension.weigh(asked).max(1), order, now);
                 return self.gauges.push(gauge);
             }
         };
@@ -103,11 +111,15 @@ impl Budget {
                 }
                 let limit = found.limit(least);
                 gauge.adopt(gauge.dimension.rate_of(limit, slices), false, order, now);
-                0
+                least
             }
             Source::Configured | Source::Ramp(_) => 0,
         };
-        gauge.drain_until(until, left, order, now);
+        let lowered = gauge.drain_until(until, left, order, now);
+        if known.is_some() {
+            // There was room by our count and none by the provider's.
+            gauge.taken_elsewhere(lowered, slices, now);
+        }
     }
 
     /// A first idea of a limit. Nothing is learned where nothing was admitted: then somebody else uses the account.
@@ -126,8 +138,10 @@ impl Budget {
         if let Some(rate) = ceiling.and_then(|limits| dimension.rate(limits)) {
             return Some((rate.limit, Found::borrowed(rate.limit, self.order, now)));
         }
-        let found = Found::first(used, pool.traffic(now), self.order, now);
-        Some((found.limit(dimension.weigh(asked).max(1)), found))
+        let one = dimension.weigh(asked).max(1);
+        let found =
+            Found::first(used, one.saturating_mul(FIRST_CALLS_LEAST), pool.traffic(now), self.order, now);
+        Some((found.limit(one), found))
     }
 
     /// Which limit was met, where nobody says: of those that are known the one that is used most; tokens rather than
@@ -146,7 +160,10 @@ impl Budget {
         let usual =
             if asked.total().0 > 0 { Dimension::TokensPerMinute } else { Dimension::RequestsPerMinute };
         let knows = |dimension: Dimension| minute().any(|gauge| gauge.dimension == dimension);
+        // After a start or a rest little was used of anything, and that speaks against nothing.
+        let is_new = self.pool.as_ref().is_none_or(|pool| pool.traffic(now) < TRAFFIC_TELLS);
         match most {
+            _ if is_new => usual,
             Some(gauge) if used(gauge) >= FAR_BELOW => gauge.dimension,
             _ if !knows(usual) => usual,
             _ if !knows(Dimension::RequestsPerMinute) => Dimension::RequestsPerMinute,
