@@ -272,6 +272,25 @@ async fn a_stream_tells_what_it_took_behind_its_end_to_who_reads_there() {
 }
 
 #[tokio::test]
+async fn a_client_of_old_reads_a_stream_to_the_end_of_the_connection_and_nothing_behind_it() {
+    let (after, every) = (Some(Duration::ZERO), Duration::from_secs(60));
+    let kept = |settings: &mut Settings| settings.exchange.keepalive = KeepAlive { after, every };
+    let (at_once, kept) = (World::new().await, Plan::new().provider("a").await.set(kept).start().await);
+    for world in [&at_once, &kept] {
+        let body = chat_body("sim", json!({"stream": true, "max_tokens": 3})).to_string();
+        let head =
+            "POST /v1/chat/completions HTTP/1.0\r\nhost: localhost\r\nte: trailers\r\ncontent-length: ";
+        let mut socket = Raw::connect(world).await;
+        assert!(socket.send(format!("{head}{}\r\n\r\n{body}", body.len())).await);
+        let mut came = Vec::new();
+        soon(socket.stream.read_to_end(&mut came)).await.expect("the gateway closes it");
+        let came = String::from_utf8_lossy(&came);
+        assert!(came.starts_with("HTTP/1.0 200 OK\r\n") && came.ends_with("data: [DONE]\n\n"), "{came}");
+        assert!(!came.contains("transfer-encoding"), "{came}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_comes_slowly_is_not_held_back_for_its_end() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
