@@ -272,11 +272,12 @@ impl Budget {
     }
 
     /// Takes over new limits, keeping how full each bucket is and what is open. Into a bucket that has
-    /// changed nothing flows back from before. What a pool has learned stays; only the slices are for those to come.
+    /// changed nothing flows back from before. What a pool has learned stays, in other slices.
     pub(super) fn retune(&mut self, limits: Limits, now: Moment) {
         self.order += 1;
         self.limits = limits;
         if self.pool.is_some() {
+            self.gauges.iter_mut().for_each(|gauge| gauge.cut(limits.slices, self.order, now));
             return;
         }
         let mut old = std::mem::take(&mut self.gauges);
@@ -314,6 +315,7 @@ impl Budget {
     pub(super) fn save(&self, now: Moment) -> SavedBudget {
         let lasting = || self.gauges.iter().filter(|gauge| !gauge.is_ramp());
         let name = |gauge: &Gauge| gauge.dimension.name().to_owned();
+        let slices = self.slices();
         SavedBudget {
             paused_ms: millis(self.paused_until.since(now)),
             fill: lasting().map(|gauge| (name(gauge), gauge.fill(now))).collect(),
@@ -321,6 +323,7 @@ impl Budget {
                 .filter_map(|gauge| Some((name(gauge), millis(gauge.day_left(now)?))))
                 .collect(),
             learned: lasting().filter_map(|gauge| Some((name(gauge), gauge.learned(now)?))).collect(),
+            slices_ms: self.pool.as_ref().map(|_| [slices.requests, slices.tokens].map(millis)),
         }
     }
 
@@ -331,6 +334,11 @@ impl Budget {
             self.paused_until = self.paused_until.max(now + pause);
         }
         if self.pool.is_some() {
+            if let Some([requests, tokens]) = saved.slices_ms.map(|slices| slices.map(Duration::from_millis))
+            {
+                // What was saved are parts of what these hold.
+                self.limits.slices = Slices { requests, tokens };
+            }
             let slices = self.slices();
             let known = |dimension: Dimension| Some((dimension, saved.learned.get(dimension.name())?));
             let known = Dimension::ALL.into_iter().filter_map(known);

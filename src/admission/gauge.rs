@@ -214,6 +214,15 @@ impl Gauge {
         }
     }
 
+    /// The same limit in other slices, as full as before.
+    pub(super) fn cut(&mut self, slices: Slices, order: Order, now: Moment) {
+        let rate = self.dimension.rate_of(self.limit(), slices);
+        if let Meter::Bucket(bucket) = &mut self.meter {
+            let before = std::mem::replace(bucket, Bucket::new(rate));
+            *bucket = retuned(before, rate, order, now);
+        }
+    }
+
     pub(super) fn bucket(&mut self) -> Option<&mut Bucket> {
         match &mut self.meter {
             Meter::Bucket(bucket) => Some(bucket),

@@ -177,6 +177,33 @@ fn what_was_learned_outlives_the_process_for_a_day() {
 }
 
 #[test]
+fn what_was_learned_is_cut_into_the_slices_of_today() {
+    let sliced = |seconds: u64| {
+        let slice = Duration::from_secs(seconds);
+        Slices { requests: slice, tokens: slice }
+    };
+    let retune = |pool: &mut Budget, seconds: u64| {
+        pool.retune(Limits { slices: sliced(seconds), ..Limits::default() }, at(0.0));
+    };
+    let mut before = Budget::pool(sliced(30));
+    let taken = take(&mut before, 600, at(0.0));
+    before.hear(&taken, &[tokens(6_000, 2_400)], at(0.0));
+    check(&before, at(0.0), 6_000, 2_400);
+    let mut after = pool();
+    after.restore(&before.save(at(0.0)), Duration::ZERO, at(0.0));
+    check(&after, at(0.0), 6_000, 2_400);
+    retune(&mut after, 30);
+    check(&after, at(0.0), 6_000, 2_400);
+    // A tenth of what was there, for a tenth of the time.
+    retune(&mut before, 3);
+    check(&before, at(0.0), 6_000, 240);
+    // Time that passed in between filled what it could of the bucket of then.
+    let mut later = pool();
+    later.restore(&after.save(at(0.0)), Duration::from_secs(3), at(0.0));
+    check(&later, at(0.0), 6_000, 2_700);
+}
+
+#[test]
 fn a_saved_limit_of_nothing_is_no_limit() {
     let mut pool = pool();
     let learned = [("tokens_per_minute".into(), Default::default())].into();

@@ -182,7 +182,8 @@ impl Budget {
         let Some(limit) = ramp.limit(now) else { return };
         let meter = Meter::Bucket(Bucket::since(dimension.rate_of(limit, self.slices()), self.order));
         let mut gauge = Gauge { dimension, meter, source: Source::Ramp(ramp) };
-        gauge.drain_until(until, 0, self.order, now);
+        // When the call that was refused may come again is what the provider has just told.
+        gauge.drain_until(until, dimension.weigh(asked).max(1), self.order, now);
         self.gauges.retain(|gauge| !gauge.is_ramp());
         self.gauges.push(gauge);
     }

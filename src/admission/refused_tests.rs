@@ -213,12 +213,23 @@ fn traffic_that_grew_too_fast_is_halved_and_recovers_in_a_quarter_of_an_hour() {
     }
     let last = take(&mut pool, 100, 59.0);
     refuse(&mut pool, last, Shortage { meaning: Meaning::Ramp, ..short(61.0) }, None, 59.0);
-    check(&pool, 61.0, &[(TOKENS, 3_000, 0, Known::Ramp)]);
+    check(&pool, 61.0, &[(TOKENS, 3_000, 100, Known::Ramp)]);
     assert_eq!(pool.levels(at(61.0)).count(), 0);
     take(&mut pool, 10, 59.0 + 450.0);
     assert_eq!(pool.views(at(509.0)).next().map(|level| level.limit), Some(4_500));
     take(&mut pool, 10, 59.0 + 900.0);
     check(&pool, 959.0, &[]);
+}
+
+#[test]
+fn who_was_too_fast_alone_comes_again_when_it_was_told_and_others_after_it() {
+    let mut pool = pool();
+    let taken = take(&mut pool, 100, 0.0);
+    refuse(&mut pool, taken, Shortage { meaning: Meaning::Ramp, ..short(1.0) }, None, 0.0);
+    assert_eq!(pool.room(cost(100), Ahead::default(), at(0.0)), Room::At(at(1.0)));
+    take(&mut pool, 100, 1.0);
+    let Room::At(next) = pool.room(cost(100), Ahead::default(), at(1.0)) else { panic!("one is enough") };
+    assert!((9.0..12.0).contains(&next.since(at(0.0)).as_secs_f64()), "{next:?}");
 }
 
 #[test]

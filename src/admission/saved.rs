@@ -36,6 +36,10 @@ pub struct SavedBudget {
     /// The limits that were learned, by dimension.
     #[serde(default)]
     pub learned: BTreeMap<String, SavedLimit>,
+    /// The slices of a minute, for requests and for tokens, of which the learned buckets held as much as they did, in
+    /// milliseconds.
+    #[serde(default)]
+    pub slices_ms: Option<[u64; 2]>,
 }
 
 /// A limit that was learned.

@@ -104,8 +104,13 @@ pub(super) async fn tell_used(gateway: &Gateway, asked: &HeaderMap, answer: &mut
     if let Some(used) = relay.used() {
         answer.headers_mut().insert(USED, used.0.into());
     } else if reads_trailers(asked) && relay.tell_at_end() {
-        answer.headers_mut().insert(TRAILER, HeaderValue::from_name(USED));
+        announce_end(answer.headers_mut());
     }
+}
+
+/// Says in a head that the end of the stream will tell something: without that word it is not sent.
+pub(super) fn announce_end(headers: &mut HeaderMap) {
+    headers.insert(TRAILER, HeaderValue::from_name(USED));
 }
 
 /// What stands at the end of a stream.
@@ -113,7 +118,8 @@ pub(super) fn at_end(used: Tokens) -> HeaderMap {
     HeaderMap::from_iter([(USED, used.0.into())])
 }
 
-fn reads_trailers(asked: &HeaderMap) -> bool {
+/// Whether a client says that it reads what stands at the end of a stream.
+pub(super) fn reads_trailers(asked: &HeaderMap) -> bool {
     let values = asked.get_all(TE).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("trailers"))
 }

@@ -8,7 +8,7 @@ use super::answer::{Answer, AnswerBody};
 use super::attempt::plain_id;
 use super::late::{Late, in_stream};
 use super::ways::Interpreted;
-use super::{Gateway, KeepAlive, Request, deadline};
+use super::{Gateway, KeepAlive, Request, deadline, headers};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::ids::ModelName;
@@ -83,6 +83,7 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, request: Request) -> Answer {
     let (mut look, clock, id) =
         (request.arrived + after.min(borne), gateway.clock, plain_id(request.id.as_str()));
     let interpreted = Interpreted::new(request.asked.clone(), request.body.clone());
+    let reads_end = headers::reads_trailers(&request.headers);
     let mut exchange = Box::pin(Arc::clone(gateway).answer(request, Arc::clone(&wish)));
     let wished = loop {
         tokio::select! {
@@ -109,7 +110,11 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, request: Request) -> Answer {
     let answer = Box::pin(async move { in_stream(exchange.await, late).await });
     let timer = Box::pin(std::future::ready(()));
     let waiting = Waiting { answer, timer, clock, sign, every, held: None };
-    early(Kept { stage: Stage::Waiting(waiting) })
+    let mut answer = early(Kept { stage: Stage::Waiting(waiting) });
+    if reads_end {
+        headers::announce_end(answer.headers_mut());
+    }
+    answer
 }
 
 /// The least between two signs of life.

@@ -16,6 +16,9 @@ use tracing_subscriber::fmt::MakeWriter;
 const CLIENT_KEY: &str = "sk-canary-of-the-client";
 const PROMPT: &str = "canary in the prompt";
 
+/// A person, by whatever way a client tells of one.
+const USER: &str = "canary-ann-of-accounting";
+
 /// Everything that is logged, by the worlds of other tests too: they hold the same key.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -41,9 +44,15 @@ impl MakeWriter<'_> for Log {
 /// A text without any key: plain, percent-encoded or in base64.
 #[track_caller]
 fn check(what: &str, text: &str) {
-    for key in
-        [PROVIDER_KEY, CLIENT_KEY, "c2stcHJvdmlkZXIta2V5", "c2stY2FuYXJ5", "sk%2Dprovider", "sk%2Dcanary"]
-    {
+    for key in [
+        PROVIDER_KEY,
+        CLIENT_KEY,
+        USER,
+        "c2stcHJvdmlkZXIta2V5",
+        "c2stY2FuYXJ5",
+        "sk%2Dprovider",
+        "sk%2Dcanary",
+    ] {
         assert!(!text.contains(key), "{what} holds {key}: {text}");
     }
 }
@@ -53,15 +62,23 @@ async fn look_everywhere(world: &World) {
     let call = |more| {
         let mut body = chat_body("sim", more);
         body["messages"][0]["content"] = json!(PROMPT);
+        body["user"] = json!(USER);
         world.request(reqwest::Method::POST, "/v1/chat/completions").json(&body)
     };
+    let claude = json!({"model": "sim", "max_tokens": 3, "metadata": {"user_id": USER}, "system": USER,
+        "messages": [{"role": "user", "content": PROMPT}]});
+    let claude = world.request(reqwest::Method::POST, "/v1/messages").json(&claude);
     let calls = [
         call(json!({"max_tokens": 3})),
         call(json!({"max_tokens": 3, "stream": true})),
+        call(json!({"max_tokens": 3, "safety_identifier": USER})),
+        claude,
         world.request(reqwest::Method::POST, &format!("/v1/files?key={CLIENT_KEY}")).body("x"),
         world.request(reqwest::Method::GET, "/v1/models/nobody"),
     ];
-    for request in calls {
+    let signs = ["x-tidegate-client", "x-claude-code-session-id", "session_id", "none"];
+    for (request, sign) in calls.into_iter().zip(signs.into_iter().cycle()) {
+        let request = request.header(sign, USER);
         let request =
             request.bearer_auth(CLIENT_KEY).header("x-api-key", CLIENT_KEY).header("cookie", CLIENT_KEY);
         let answer = soon(request.send()).await.expect("the gateway answers");
@@ -94,6 +111,8 @@ async fn no_key_is_in_anything_that_leaves() {
     let quick = |settings: &mut tidegate::config::Settings| {
         settings.exchange.retry.delay = Duration::from_millis(1);
         settings.exchange.retry.attempts_max = 2;
+        let (after, every) = (Some(Duration::from_millis(20)), Duration::from_millis(5));
+        settings.exchange.keepalive = tidegate::exchange::KeepAlive { after, every };
         settings.exchange.queue.max_wait = Duration::from_millis(50);
         settings.exchange.providers[0].breaker.failures = 1_000;
         settings.exchange.providers[0].upstream.first_byte_timeout = Duration::from_millis(50);

@@ -6,8 +6,11 @@ use crate::world::{Plan, World, chat_body, header};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::num::NonZeroU32;
+use std::time::Duration;
 use tidegate::admission::Limits;
+use tidegate::config::Settings;
 use tidegate::dialect::Dialect;
+use tidegate::exchange::KeepAlive;
 use tidegate::simulator::{FailNext, SimulatorSettings};
 use tidegate::tasks::Tasks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -242,15 +245,22 @@ async fn a_translation_tells_what_had_no_counterpart() {
 
 #[tokio::test]
 async fn a_stream_tells_what_it_took_behind_its_end_to_who_reads_there() {
-    let world = World::new().await;
-    for (te, tells) in [("te: trailers\r\n", true), ("", false)] {
+    let (after, every) = (Some(Duration::ZERO), Duration::from_secs(60));
+    let kept = |settings: &mut Settings| settings.exchange.keepalive = KeepAlive { after, every };
+    let (at_once, kept) = (World::new().await, Plan::new().provider("a").await.set(kept).start().await);
+    for (world, te, tells) in [
+        (&at_once, "te: trailers\r\n", true),
+        (&at_once, "", false),
+        (&kept, "te: trailers\r\n", true),
+        (&kept, "", false),
+    ] {
         let body = chat_body("sim", json!({"stream": true, "max_tokens": 3})).to_string();
         let head = format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n{te}connection: close\r\n\
              content-length: {}\r\n\r\n",
             body.len()
         );
-        let mut socket = Raw::connect(&world).await;
+        let mut socket = Raw::connect(world).await;
         assert!(socket.send(head + &body).await);
         let mut came = Vec::new();
         soon(socket.stream.read_to_end(&mut came)).await.expect("the gateway closes it");
@@ -258,6 +268,25 @@ async fn a_stream_tells_what_it_took_behind_its_end_to_who_reads_there() {
         assert!(came.contains("[done]"), "{came}");
         assert_eq!(came.contains("\r\ntrailer: x-tidegate-used-tokens\r\n"), tells, "{came}");
         assert_eq!(came.contains("0\r\nx-tidegate-used-tokens: "), tells, "{came}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_old_reads_a_stream_to_the_end_of_the_connection_and_nothing_behind_it() {
+    let (after, every) = (Some(Duration::ZERO), Duration::from_secs(60));
+    let kept = |settings: &mut Settings| settings.exchange.keepalive = KeepAlive { after, every };
+    let (at_once, kept) = (World::new().await, Plan::new().provider("a").await.set(kept).start().await);
+    for world in [&at_once, &kept] {
+        let body = chat_body("sim", json!({"stream": true, "max_tokens": 3})).to_string();
+        let head =
+            "POST /v1/chat/completions HTTP/1.0\r\nhost: localhost\r\nte: trailers\r\ncontent-length: ";
+        let mut socket = Raw::connect(world).await;
+        assert!(socket.send(format!("{head}{}\r\n\r\n{body}", body.len())).await);
+        let mut came = Vec::new();
+        soon(socket.stream.read_to_end(&mut came)).await.expect("the gateway closes it");
+        let came = String::from_utf8_lossy(&came);
+        assert!(came.starts_with("HTTP/1.0 200 OK\r\n") && came.ends_with("data: [DONE]\n\n"), "{came}");
+        assert!(!came.contains("transfer-encoding"), "{came}");
     }
 }
 
@@ -321,4 +350,38 @@ async fn only_the_last_are_kept_and_a_reload_may_keep_fewer() {
     assert_eq!(listed, json!({"kept": 0, "kept_max": 0, "exchanges": []}));
     world.chat("sim", json!({})).header("x-request-id", "now").send().await.unwrap();
     assert_eq!(world.get("/admin/exchanges/now").await.status(), 404);
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_meant_is_another_and_finds_nothing() {
+    let world = World::new().await;
+    let long = "x".repeat(10_000);
+    for id in [long.as_str(), "two words", "ünïcode", "\u{1f4a3}", ""] {
+        let call = world.chat("sim", json!({"max_tokens": 1})).header("x-request-id", id.as_bytes());
+        let answer = call.send().await.unwrap();
+        let given = header(&answer, "x-tidegate-request-id");
+        assert!(given.starts_with("req_"), "{given}");
+        assert_eq!(whole(&world, &given).await["id"], given);
+    }
+    let call = || world.chat("sim", json!({"max_tokens": 1})).header("x-request-id", "%2F/../%zz?a#b");
+    for earlier in 0..3 {
+        assert_eq!(call().send().await.unwrap().status(), 200);
+        let story = whole(&world, "%252F%2F..%2F%25zz%3Fa%23b").await;
+        assert_eq!((&story["id"], &story["earlier"]), (&json!("%2F/../%zz?a#b"), &json!(earlier)));
+    }
+    for path in
+        [&long[..4_000], "%00", "%ff%fe", "%e2%98", "%zz", "%", "%2e%2e", "a%2fb", "x//y", "ü", "'\"<b>"]
+    {
+        let answer = world.get(&format!("/admin/exchanges/{path}")).await;
+        assert_eq!(answer.status(), 404, "{path}");
+        let told = answer.text().await.unwrap();
+        assert!(told.len() < 1_000 && serde_json::from_str::<Value>(&told).is_ok(), "{told}");
+    }
+    let twice = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-request-id: first\r\nx-request-id: second\r\n";
+    let body = chat_body("sim", json!({"max_tokens": 1})).to_string();
+    let mut socket = Raw::connect(&world).await;
+    assert!(socket.send(format!("{twice}content-length: {}\r\n\r\n{body}", body.len())).await);
+    let answer = socket.answer().await.expect("it is whole");
+    assert_eq!((answer.status, answer.header("x-tidegate-request-id")), (200, Some("first")));
+    assert_eq!(whole(&world, "first").await["state"], "complete");
 }

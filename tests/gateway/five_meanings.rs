@@ -5,7 +5,8 @@ use crate::world::{Plan, World, header};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use tidegate::simulator::FailNext;
+use tidegate::admission::Limits;
+use tidegate::simulator::{FailNext, SimulatorSettings};
 
 /// The next call of `a` is refused in these words.
 fn refuse(world: &World, status: u16, body: Value, headers: &[(&'static str, &str)]) {
@@ -59,6 +60,52 @@ async fn a_minutes_limit_is_waited_out_as_long_as_the_words_say() {
     assert_eq!(told, served("a", "2"));
     assert!((300..5_000).contains(&queued(&answer)), "{}", queued(&answer));
     assert_eq!(kinds(&world, "rate_limited").await, 1.0);
+}
+
+#[tokio::test]
+async fn a_budget_in_flight_is_waited_for_as_a_minutes_limit() {
+    let world = two().await;
+    let words = json!({"error": {"message": "Your other requests hold your credits.", "code": 402}});
+    refuse(&world, 402, words, &[("retry-after-ms", "300")]);
+    let (answer, told) = ask(&world, "both").await;
+    assert_eq!(told, served("a", "2"));
+    assert!((250..5_000).contains(&queued(&answer)), "{}", queued(&answer));
+    assert_eq!((kinds(&world, "rate_limited").await, kinds(&world, "out_of_money").await), (1.0, 0.0));
+}
+
+#[tokio::test]
+async fn who_is_told_at_once_again_and_again_waits_longer_each_time() {
+    let world = two().await;
+    let refusal = FailNext::new(4, StatusCode::TOO_MANY_REQUESTS);
+    let refusal =
+        refusal.with_header(HeaderName::from_static("retry-after-ms"), HeaderValue::from_static("1"));
+    world.simulator("a").update(|faults| faults.fail_next = Some(refusal));
+    let (answer, told) = ask(&world, "both").await;
+    assert_eq!(told, served("a", "5"));
+    assert!((1_700..8_000).contains(&queued(&answer)), "{}", queued(&answer));
+    assert_eq!(provider(&world.health().await, "a")["breakers"], json!({}));
+}
+
+#[tokio::test]
+async fn a_minutes_limit_of_one_model_holds_up_no_other_model_and_everybody_who_asks_for_it() {
+    let behaviour = SimulatorSettings {
+        models: vec!["sim".to_owned(), "other".to_owned()],
+        ..SimulatorSettings::unlimited()
+    };
+    let world = Plan::new().provider_with("a", Limits::default(), behaviour).await.start().await;
+    let words = openai("Rate limit reached.", "requests", "rate_limit_exceeded");
+    refuse(&world, 429, words, &[("retry-after", "50")]);
+    let hasty = || world.chat("a/sim", json!({"max_tokens": 2})).header("x-tidegate-max-wait", "1s").send();
+    let theirs = soon(hasty()).await.expect("the gateway answers");
+    assert_eq!((theirs.status().as_u16(), header(&theirs, "retry-after")), (429, "50".into()));
+    assert!(theirs.text().await.expect("it is text").contains("Rate limit reached."), "their own words");
+    let ours = soon(hasty()).await.expect("the gateway answers");
+    let wait: u64 = header(&ours, "retry-after").parse().expect("it says when to come back");
+    assert_eq!((ours.status().as_u16(), header(&ours, "x-tidegate-attempts")), (429, "0".into()));
+    assert!((45..=50).contains(&wait), "{wait}");
+    let (answer, told) = ask(&world, "a/other").await;
+    assert_eq!((told, queued(&answer)), (served("a", "1"), 0));
+    assert_eq!(world.simulator("a").stats().received, 2);
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@
 //! - `kept`: who waits for a stream is kept alive.
 //! - `refused_in_time`: who cannot be kept alive is refused before giving up.
 //! - `learning`: estimates that learn, and counts that are remembered.
+//! - `told_limits`: limits that the provider tells.
 //! - `leaving`: clients that go away.
 //! - `stalled`: clients that stop reading.
 //! - `refused_for_now`: a provider's 429.
@@ -71,6 +72,7 @@ mod refused_in_time;
 mod reload;
 mod stalled;
 mod state;
+mod told_limits;
 mod tongues;
 mod waiting;
 mod world;
