@@ -14,14 +14,12 @@ mod limits;
 use limits::{draws, of_budgets, random_limits, sixth, target};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
-use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 use tidegate::admission::{
-    Ask, Choice, Cost, Desk, Draws, Effect, Grant, Limits, Meaning, Priority, QueueSettings, Share, Shortage,
+    Ask, Choice, Cost, Desk, Effect, Grant, Limits, Meaning, Priority, QueueSettings, Share, Shortage,
     Ticket, Turn, Why,
 };
-use tidegate::ids::{BudgetId, ModelName, ProviderId, TargetId};
+use tidegate::ids::{ProviderId, TargetId};
 use tidegate::routing::{BreakerPolicy, Breakers, Next, Outcome, Plan, RetryPolicy, Window};
 use tidegate::units::{Moment, Tokens, WallTime};
 
