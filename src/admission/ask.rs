@@ -69,6 +69,8 @@ pub struct Turn {
     pub(super) start: u64,
     /// Of those that start together the one that came first goes first, however often it had to come back.
     pub(super) came: Ticket,
+    /// The order of service in which that time is counted: the times of two cannot be compared. 0 is none.
+    pub(super) within: u64,
 }
 
 /// What an exchange asks of the desk.

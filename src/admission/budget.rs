@@ -253,12 +253,6 @@ impl Budget {
         longest.map(|(lack, at)| (lack, Some(at))).or_else(places)
     }
 
-    /// The time in which empty buckets would have room for `cost`.
-    pub(super) fn time_to_gain(&self, cost: Cost) -> Duration {
-        let times = self.gauges.iter().map(|gauge| gauge.time_to_gain(gauge.weigh(cost)));
-        times.max().unwrap_or_default()
-    }
-
     /// The limits as they were configured.
     pub(super) fn limits(&self) -> &Limits {
         &self.limits

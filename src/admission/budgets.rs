@@ -154,10 +154,21 @@ impl Budgets {
         lacks.reduce(|one, other| if other.until > one.until { other } else { one })
     }
 
-    /// Whether a budget must be left alone from now on to have room for `cost` at that moment.
-    pub(super) fn is_needed(&self, id: &BudgetId, cost: Cost, at: Moment, now: Moment) -> bool {
-        self.get(id).is_some_and(|budget| {
-            budget.room(cost, Ahead::default(), now) != Room::Now || now + budget.time_to_gain(cost) >= at
+    /// Whether a budget has room for `cost` by then if `ahead` went first.
+    pub(super) fn has_room(
+        &self,
+        id: &BudgetId,
+        cost: Cost,
+        ahead: Ahead,
+        priority: Priority,
+        by: Moment,
+        now: Moment,
+    ) -> bool {
+        let reserve = self.reserve_for(priority);
+        self.get(id).is_none_or(|budget| match budget.room(cost, Ahead { reserve, ..ahead }, now) {
+            Room::Now => true,
+            Room::At(at) => at <= by,
+            Room::WhenOneEnds | Room::Never(_) => false,
         })
     }
 
@@ -261,7 +272,7 @@ impl Budgets {
                 budget.restore(saved, elapsed, now);
             }
         }
-        for (id, saved) in pools {
+        for (id, saved) in pools.iter().take(POOLS_MAX) {
             let id = BudgetId::from(id.as_str());
             self.open_pool(&id, Slices::default(), now);
             if let Some(pool) = self.pools.get_mut(&id) {

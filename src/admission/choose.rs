@@ -1,11 +1,11 @@
 //! Which choice a waiter gets: one pass over the queue, in order.
 //!
-//! Refuses to know tickets and effects. Invariant: who comes later takes nothing from a budget that
-//! somebody before it is waiting for, so that the head accumulates room and a large call is not starved
-//! by small ones.
+//! Refuses to know tickets and effects. Invariant: who comes later takes nothing from a budget that somebody before it
+//! is waiting for, so that the head accumulates room and a large call is not starved by small ones; but for what is
+//! back before that one can use it, so that nobody waits longer for what was left to others.
 
 use super::ask::{Ask, Choice, Lack, Reason};
-use super::budget::{Ahead, Room};
+use super::budget::{Ahead, Cost, Room};
 use super::budgets::{Budgets, Taking};
 use super::limits::Priority;
 use super::told::{Refusal, Why};
@@ -35,12 +35,22 @@ type Expected = Option<Moment>;
 pub(super) struct Pass<'desk> {
     budgets: &'desk mut Budgets,
     ahead: HashMap<BudgetId, Ahead>,
+    lent: HashMap<BudgetId, Lent>,
     now: Moment,
+}
+
+/// What must be back in a budget when those who were seen so far can use it.
+struct Lent {
+    cost: Cost,
+    priority: Priority,
+    /// Others before it.
+    before: Ahead,
+    by: Moment,
 }
 
 impl<'desk> Pass<'desk> {
     pub(super) fn new(budgets: &'desk mut Budgets, now: Moment) -> Pass<'desk> {
-        Pass { budgets, ahead: HashMap::new(), now }
+        Pass { budgets, ahead: HashMap::new(), lent: HashMap::new(), now }
     }
 
     /// The first choice that has room. One that opens later is passed over while one before it is expected to have
@@ -53,7 +63,7 @@ impl<'desk> Pass<'desk> {
         for choice in &ask.choices {
             let in_time = |at: Expected| at.is_none_or(|at| at <= choice.open_from);
             if self.now < choice.open_from && soonest.is_some_and(|(_, at)| in_time(at)) {
-                break;
+                continue;
             }
             if let Some(taking) = self.take(choice, ask.priority) {
                 return Decision::Grant(choice, taking);
@@ -71,7 +81,7 @@ impl<'desk> Pass<'desk> {
             let until = self.soonest(ask).map(|(_, at)| at.unwrap_or(self.now));
             return Decision::Refuse(Refusal { why: Why::Deadline, until, reason: self.reason(ask) });
         }
-        self.keep_free(choice, at);
+        self.keep_free(choice, ask.priority, at);
         let opens = ask.choices.iter().skip(1).map(|choice| choice.open_from);
         let moments = at.into_iter().chain(opens).filter(|at| *at > self.now);
         let blocked = ask.choices.iter().all(|choice| self.is_kept(choice));
@@ -108,19 +118,58 @@ impl<'desk> Pass<'desk> {
     }
 
     /// Keeps room for this choice, which is expected to be had at `at`, from those who come later in the pass. What
-    /// one budget has is left to others as long as it would flow back before another one has room: or a model that
-    /// its provider refuses for a minute would hold up all the others.
-    pub(super) fn keep_free(&mut self, choice: &Choice, at: Expected) {
+    /// one budget has is left to others as long as it is back before another one has room: or a model that its
+    /// provider refuses for a minute would hold up all the others.
+    pub(super) fn keep_free(&mut self, choice: &Choice, priority: Priority, at: Expected) {
+        let (nobody, now) = (Ahead::default(), self.now);
         for budget in choice.draws.all() {
-            let is_needed = at.is_none_or(|at| self.budgets.is_needed(budget, choice.cost, at, self.now));
-            if !is_needed {
+            if let Some(ahead) = self.ahead.get_mut(budget) {
+                ahead.add(choice.cost);
                 continue;
             }
-            match self.ahead.get_mut(budget) {
-                Some(ahead) => ahead.add(choice.cost),
+            let is_there = || self.budgets.has_room(budget, choice.cost, nobody, priority, now, now);
+            match at.filter(|at| *at > now && is_there()) {
+                Some(by) => self.lend(budget, choice.cost, priority, by),
                 None => self.ahead.entry(budget.clone()).or_default().add(choice.cost),
             }
         }
+    }
+
+    fn lend(&mut self, budget: &BudgetId, cost: Cost, priority: Priority, by: Moment) {
+        match self.lent.get_mut(budget) {
+            Some(lent) => {
+                lent.before.add(lent.cost);
+                *lent = Lent { cost, priority: lent.priority.max(priority), by: lent.by.min(by), ..*lent };
+            }
+            None => {
+                self.lent.insert(budget.clone(), Lent { cost, priority, before: Ahead::default(), by });
+            }
+        }
+    }
+
+    /// Whether all that was left to others is back in time if the choice is taken. What is not is kept from now on:
+    /// who comes later must not overtake one who had to leave it.
+    fn is_back_in_time(&mut self, choice: &Choice, priority: Priority) -> bool {
+        let nobody = HashMap::new();
+        let (budgets, now) = (&*self.budgets, self.now);
+        if self.lent.is_empty() || budgets.room(choice, &nobody, priority, now) != Some(Room::Now) {
+            return true;
+        }
+        let late = |budget: &&BudgetId| {
+            self.lent.get(*budget).is_some_and(|lent| {
+                let mut before = lent.before;
+                before.add(choice.cost);
+                !budgets.has_room(budget, lent.cost, before, lent.priority, lent.by, now)
+            })
+        };
+        let late: Vec<&BudgetId> = choice.draws.all().filter(late).collect();
+        for budget in &late {
+            if let Some(lent) = self.lent.remove(*budget) {
+                let ahead = self.ahead.entry((*budget).clone()).or_insert(lent.before);
+                ahead.add(lent.cost);
+            }
+        }
+        late.is_empty()
     }
 
     /// Whether somebody before waits for one of the choice's budgets.
@@ -129,7 +178,7 @@ impl<'desk> Pass<'desk> {
     }
 
     fn take(&mut self, choice: &Choice, priority: Priority) -> Option<Taking> {
-        if self.is_kept(choice) {
+        if self.is_kept(choice) || !self.is_back_in_time(choice, priority) {
             return None;
         }
         self.budgets.take(choice, priority, self.now)

@@ -10,6 +10,9 @@ use crate::units::Moment;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+/// A reset that is told within so long after it was due here is the same one.
+const GRACE: Duration = Duration::from_secs(120);
+
 /// The counter of one day's limit.
 #[derive(Debug)]
 pub(super) struct Day {
@@ -32,9 +35,14 @@ impl Day {
         self.limit = limit;
     }
 
-    /// The next reset is then. What has been used stays used until it.
+    /// The next reset is then. What has been used stays used until it. A moment that has passed tells that a reset
+    /// has come: it forgives what was used, unless it has done so already.
     pub(super) fn ends_at(&mut self, ends: Moment, now: Moment) {
         self.roll(now);
+        let is_old = |known: Moment| known.since(now).saturating_add(GRACE) < DAY;
+        if ends <= now && self.ends.is_some_and(is_old) {
+            (self.used, self.first) = (0, None);
+        }
         self.ends = Some(next(ends, now));
     }
 

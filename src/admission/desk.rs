@@ -237,7 +237,7 @@ impl Desk {
                 let (_, expected) = pass.soonest(&waiter.ask)?;
                 return Some(Standing { before, reason: waiter.reason.clone(), expected });
             }
-            pass.keep_free(waiter.ask.choices.first()?, None);
+            pass.keep_free(waiter.ask.choices.first()?, waiter.ask.priority, None);
         }
         None
     }
@@ -308,17 +308,31 @@ impl Desk {
         }
     }
 
-    /// Goes once through the queue in order: grants, refuses, and finds out when to look again. A lane whose head
-    /// can get nothing is gone through no further, unless somebody's time is over.
+    /// Serves until nothing follows: who has gone leaves the order of the others between the lines changed.
     fn serve(&mut self, now: Moment) {
         self.queue.age(now);
+        let wakeup = loop {
+            let (wakeup, decided) = self.pass(now);
+            if !decided {
+                break wakeup;
+            }
+        };
+        self.queue.rest();
+        self.wakeup = wakeup.into_iter().chain(self.queue.next_change()).min();
+    }
+
+    /// Goes once through the queue in order: grants, refuses, and finds out when to look again. Tells that, and
+    /// whether anything was decided. A lane whose head
+    /// can get nothing is gone through no further, unless the time of somebody who is not met yet is over.
+    fn pass(&mut self, now: Moment) -> (Option<Moment>, bool) {
         let mut wakeup: Option<Moment> = None;
         let decided = self.effects.len();
-        let expired = self.queue.next_deadline().is_some_and(|deadline| deadline <= now);
+        let mut expired = self.queue.expired(now);
         let mut pass = Pass::new(&mut self.budgets, now);
         let mut waiting = self.queue.in_order();
         while let Some((ticket, waiter)) = waiting.next() {
             let turn = waiter.turn;
+            expired -= usize::from(waiter.ask.deadline <= now);
             match pass.decide(&waiter.ask) {
                 Decision::Grant(choice, taking) => {
                     let (target, held) = (choice.target.clone(), taking.held);
@@ -332,7 +346,7 @@ impl Desk {
                 }
                 Decision::Wait { look_again, blocked } => {
                     wakeup = Some(wakeup.map_or(look_again, |known| known.min(look_again)));
-                    if blocked && !expired {
+                    if blocked && expired == 0 {
                         waiting.skip_lane();
                     }
                 }
@@ -344,8 +358,7 @@ impl Desk {
                 Effect::Refused(ticket, _) => self.queue.remove(*ticket),
             };
         }
-        self.queue.rest();
-        self.wakeup = wakeup.into_iter().chain(self.queue.next_change()).min();
+        (wakeup, self.effects.len() > decided)
     }
 
     fn check(&self) {
@@ -370,3 +383,7 @@ mod tests;
 #[cfg(test)]
 #[path = "desk_order_tests.rs"]
 mod order_tests;
+
+#[cfg(test)]
+#[path = "starvation_tests.rs"]
+mod starvation_tests;

@@ -7,12 +7,12 @@ use crate::ids::{ModelName, ProviderId, TargetId};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-fn of(group: u64, ask: Ask) -> Ask {
+pub(super) fn of(group: u64, ask: Ask) -> Ask {
     Ask { share: Share { group, ..Share::default() }, ..ask }
 }
 
 /// An ask for one model of provider `a`, which may draw on groups too.
-fn drawing_on(budgets: &[&str], model: &str, tokens: u64, now: Moment) -> Ask {
+pub(super) fn drawing_on(budgets: &[&str], model: &str, tokens: u64, now: Moment) -> Ask {
     let target = TargetId { provider: ProviderId::from(budgets[0]), model: ModelName::from(model) };
     let draws = Draws {
         configured: budgets.iter().map(|name| BudgetId::from(*name)).collect(),
@@ -22,7 +22,7 @@ fn drawing_on(budgets: &[&str], model: &str, tokens: u64, now: Moment) -> Ask {
     Ask { choices: vec![choice], ..ask(&[], tokens, now) }
 }
 
-fn open_desk(limits: &[(&str, Limits)]) -> Desk {
+pub(super) fn open_desk(limits: &[(&str, Limits)]) -> Desk {
     Desk::new(QueueSettings::default(), limits.iter().map(|(name, limits)| (BudgetId::from(*name), *limits)))
 }
 

@@ -5,7 +5,7 @@
 //! later; virtual time is the tag of the call in service. Refuses to know budgets, classes and moments: there is one
 //! of these for each order of service.
 //!
-//! Invariants: virtual time never goes back; who has nothing waiting is owed nothing.
+//! Invariants: virtual time never goes back; who has nothing waiting is owed nothing; only what is served is charged.
 
 use super::ask::Share;
 use crate::units::Tokens;
@@ -13,6 +13,9 @@ use std::collections::HashMap;
 
 /// The most clients whose last tag is remembered. One that is forgotten starts now, as a newcomer does.
 const FLOWS_MAX: usize = 10_000;
+
+/// No call is worth more: no limit is larger. One absurd number would otherwise put virtual time at its end.
+const TOKENS_MAX: u64 = u32::MAX as u64;
 
 /// Each call is worth so many tokens beyond its own, or a flood of empty calls would be free.
 const CALL: u64 = 16;
@@ -38,13 +41,22 @@ pub(super) struct Fair {
     begun: u64,
 }
 
+/// What a call that waits was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tag {
+    /// When its client's share reaches it.
+    pub(super) start: u64,
+    /// What its client is charged for it.
+    pub(super) size: u64,
+}
+
 impl Fair {
-    /// The start of one more call of this size, which begins to wait.
-    pub(super) fn enter(&mut self, share: Share, tokens: Tokens) -> u64 {
+    /// The tag of one more call of this size, which begins to wait.
+    pub(super) fn enter(&mut self, share: Share, tokens: Tokens) -> Tag {
         let crowded = !self.waiting.is_empty();
         self.wait(share);
         let programs = self.programs.get(&share.group).copied().unwrap_or(1);
-        let tokens = u128::from(tokens.0.saturating_add(CALL));
+        let tokens = u128::from(tokens.0.min(TOKENS_MAX) + CALL);
         let size = tokens * u128::from(programs) * PARTS / u128::from(share.weight.max(1));
         let size = u64::try_from(size).unwrap_or(u64::MAX);
         let key = key(share);
@@ -59,7 +71,14 @@ impl Fair {
         if self.ends.len() < FLOWS_MAX || self.ends.contains_key(&key) {
             self.ends.insert(key, start.saturating_add(size));
         }
-        start
+        Tag { start, size }
+    }
+
+    /// A call of this client is not served after all: its next one starts so much earlier.
+    pub(super) fn refund(&mut self, share: Share, size: u64) {
+        if let Some(end) = self.ends.get_mut(&key(share)) {
+            *end = end.saturating_sub(size);
+        }
     }
 
     /// One more call of this client waits, which has its turn already.
@@ -95,16 +114,6 @@ impl Fair {
     /// The start of a call that is served without having waited, or that is put before all others.
     pub(super) fn now(&self) -> u64 {
         self.time
-    }
-
-    /// Whether nobody waits: then nobody can be owed anything either.
-    pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Forgets what each client has had: with nobody waiting there was enough for all.
-    pub(super) fn rest(&mut self) {
-        self.time = self.ends.drain().map(|(_, end)| end).fold(self.time, u64::max);
     }
 
     /// A client that begins to wait among others starts within its first call's length from now. Clients with

@@ -13,7 +13,7 @@ fn served(clients: &[(Share, u64)], calls: usize) -> Vec<usize> {
     let mut fair = Fair::default();
     let mut waiting = BTreeSet::new();
     for (client, (share, tokens)) in clients.iter().enumerate() {
-        waiting.insert((fair.enter(*share, Tokens(*tokens)), client));
+        waiting.insert((fair.enter(*share, Tokens(*tokens)).start, client));
     }
     let mut order = Vec::new();
     for _ in 0..calls {
@@ -22,7 +22,7 @@ fn served(clients: &[(Share, u64)], calls: usize) -> Vec<usize> {
         fair.serve(start);
         fair.leave(share);
         order.push(client);
-        waiting.insert((fair.enter(share, Tokens(tokens)), client));
+        waiting.insert((fair.enter(share, Tokens(tokens)).start, client));
         assert!(fair.is_consistent());
     }
     order
@@ -84,12 +84,11 @@ fn large_calls_that_come_together_are_not_served_together() {
 fn who_comes_back_is_owed_nothing_for_the_time_away() {
     let mut fair = Fair::default();
     for _ in 0..100 {
-        let start = fair.enter(share(1, 0, 1_000), Tokens(100));
+        let start = fair.enter(share(1, 0, 1_000), Tokens(100)).start;
         fair.serve(start);
         fair.leave(share(1, 0, 1_000));
     }
-    let (busy, back) =
-        (fair.enter(share(1, 0, 1_000), Tokens(100)), fair.enter(share(2, 0, 1_000), Tokens(100)));
+    let [busy, back] = [1, 2].map(|client| fair.enter(share(client, 0, 1_000), Tokens(100)).start);
     assert!(back >= fair.now(), "it would be served for all that it missed");
     assert!(
         back.abs_diff(busy) <= fair.ends[&key(share(1, 0, 1_000))] - busy,
@@ -98,26 +97,34 @@ fn who_comes_back_is_owed_nothing_for_the_time_away() {
 }
 
 #[test]
-fn rest_forgives_everybody() {
-    let mut fair = Fair::default();
-    let one = share(1, 0, 1_000);
-    for _ in 0..10 {
-        fair.enter(one, Tokens(1_000));
-        fair.leave(one);
-    }
-    fair.rest();
-    assert_eq!(fair.enter(one, Tokens(1)), fair.now());
-}
-
-#[test]
 fn absurd_sizes_and_weights_saturate() {
     let mut fair = Fair::default();
     let one = share(1, 0, 0);
-    for _ in 0..3 {
-        let start = fair.enter(one, Tokens(u64::MAX));
-        fair.serve(start);
+    for _ in 0..20_000 {
+        let tag = fair.enter(one, Tokens(u64::MAX));
+        fair.serve(tag.start);
     }
-    assert_eq!(fair.enter(one, Tokens(1)), u64::MAX);
+    assert_eq!(fair.enter(one, Tokens(1)).start, u64::MAX);
+}
+
+#[test]
+fn a_call_of_any_size_leaves_virtual_time_for_all_others() {
+    let mut fair = Fair::default();
+    for _ in 0..1_000 {
+        let tag = fair.enter(share(1, 0, 1_000), Tokens(u64::MAX));
+        fair.serve(tag.start);
+        fair.leave(share(1, 0, 1_000));
+    }
+    assert!(fair.now() < u64::MAX / 1_000);
+}
+
+#[test]
+fn what_was_not_served_is_not_charged() {
+    let (mut fair, one) = (Fair::default(), share(1, 0, 1_000));
+    let tags = [100, 200, 300].map(|tokens| fair.enter(one, Tokens(tokens)));
+    fair.leave(one);
+    fair.refund(one, tags[1].size);
+    assert_eq!(fair.enter(one, Tokens(1)).start, tags[2].start + tags[2].size - tags[1].size);
 }
 
 #[test]

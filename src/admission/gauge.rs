@@ -164,19 +164,6 @@ impl Gauge {
         }
     }
 
-    /// The time in which so much flows back.
-    pub(super) fn time_to_gain(&self, units: u64) -> Duration {
-        match &self.meter {
-            Meter::Bucket(bucket) => {
-                let Rate { limit, window, burst } = bucket.rate();
-                let units = u128::from(units.min(u64::from(burst.get())));
-                let nanos = window.as_nanos() * units / u128::from(limit.get());
-                Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-            }
-            Meter::Day(_) => DAY,
-        }
-    }
-
     pub(super) fn refund(&mut self, units: u64, taken: Order, now: Moment) {
         match &mut self.meter {
             Meter::Bucket(bucket) => bucket.refund(units, taken, now),

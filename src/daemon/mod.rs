@@ -103,7 +103,9 @@ impl Daemon {
         let gateway = Arc::new(Gateway::new(settings.exchange.clone(), clock, Arc::clone(&metrics))?);
         let checkpoint = Checkpoint::new(opened, &settings.store, Arc::clone(&gateway), Arc::clone(&vitals));
         checkpoint.restore().await;
+        gateway.tell_days();
         tasks.spawn("turnstile", Arc::clone(gateway.turnstile()).run(tasks.stopping()));
+        tasks.spawn("days", Arc::clone(&gateway).keep_days(tasks.stopping()));
         tasks.spawn("checkpoint", checkpoint.clone().run(tasks.stopping()));
 
         let app = App {

@@ -5,6 +5,7 @@
 
 use super::affinity::Affinity;
 use super::client::{Client, Salt, Signs};
+use super::days::Days;
 use super::health::Health;
 use super::learned::{Learned, SavedLearned};
 use super::live::{Live, Unusable};
@@ -14,7 +15,6 @@ use super::{ExchangeSettings, LiveSettings, Request, Turnstile};
 use crate::admission::{Desk, SavedDesk};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
-use crate::ids::BudgetId;
 use crate::observe::{Metrics, StatusStep, status_class};
 use crate::routing::SavedBreakers;
 use crate::units::WallTime;
@@ -45,6 +45,8 @@ pub struct Gateway {
     pub(super) hop: Hop,
     /// Guards the salt of the clients' ids, which changes once, when the state of an earlier process is restored.
     salt: Mutex<Salt>,
+    /// When the desk was told that days end.
+    pub(super) days: Days,
 }
 
 /// What outlives the process: the budgets, the breakers, what estimates have learned, and the ids of clients.
@@ -84,6 +86,7 @@ impl Gateway {
             clock,
             metrics,
             salt: Mutex::new(Salt::random()),
+            days: Days::default(),
         })
     }
 
@@ -98,6 +101,7 @@ impl Gateway {
         self.chronicle.keep(live.settings.exchanges_kept);
         self.learned.retune(live.settings.learning);
         self.live.store(Arc::new(live));
+        self.tell_days();
         Ok(())
     }
 
@@ -153,11 +157,6 @@ impl Gateway {
             Signs { headers: &request.headers, query: request.query.as_deref(), user, peer: request.peer };
         let salt = *self.salt.lock();
         Client::of(signs, salt, &live.settings.weights)
-    }
-
-    /// When the limits over a day of this budget come back next, if they do so all at once.
-    pub fn next_day(&self, budget: &BudgetId) -> Option<WallTime> {
-        self.live.load().next_day(budget, self.clock.wall())
     }
 
     pub(super) fn count_answer(&self, dialect: Dialect, provider: &str, status: u16) {

@@ -14,6 +14,7 @@ mod beginning;
 mod client;
 mod count;
 mod day;
+mod days;
 mod deadline;
 mod fault;
 mod gateway;

@@ -101,6 +101,15 @@ impl Turnstile {
         self.with_desk(|counter, now| counter.desk.retune(settings, limits, now));
     }
 
+    /// A day's limits of these budgets come back then; where that has passed, they have.
+    pub fn days_end(&self, ends: &[(BudgetId, Moment)]) {
+        self.with_desk(|counter, now| {
+            for (budget, at) in ends {
+                counter.desk.day_ends(budget, *at, now);
+            }
+        });
+    }
+
     /// Refuses everybody who waits, and whoever would have to: the daemon is about to end.
     pub fn close(&self) {
         self.with_desk(|counter, now| counter.desk.close(now));
