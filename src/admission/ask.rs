@@ -48,9 +48,9 @@ pub struct Choice {
 /// Whose call it is, for those who wait to be served fairly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share {
-    /// Who is owed a share.
+    /// The payer, who is owed the share.
     pub group: u64,
-    /// Which of its programs this is. Those of one group divide its share among them.
+    /// Which of its programs this is. Those of one payer divide its share among them.
     pub flow: u64,
     /// How large the share is, in thousandths of the usual one; 0 counts as 1.
     pub weight: u32,

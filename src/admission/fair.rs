@@ -35,7 +35,7 @@ pub(super) struct Fair {
     ends: HashMap<u64, u64>,
     /// How many calls of each program wait.
     waiting: HashMap<(u64, u64), usize>,
-    /// How many programs of each group have calls that wait.
+    /// How many programs of each payer have calls that wait.
     programs: HashMap<u64, u64>,
     /// Clients that began to wait, so far.
     begun: u64,
@@ -131,7 +131,7 @@ impl Fair {
     }
 }
 
-/// Programs of one group share its weight, but each has its own tag: one with many calls does not hold the others up.
+/// Programs of one payer share its weight, but each has its own tag: one with many calls does not hold the others up.
 fn key(share: Share) -> u64 {
     share.group.rotate_left(32) ^ share.flow
 }

@@ -373,7 +373,7 @@ impl Gauge {
         let permille =
             |units: u64, of: u128| u64::try_from(u128::from(units) * 1_000 / of.max(1)).unwrap_or(u64::MAX);
         let length = self.length().as_millis();
-        let allowed = u128::from(self.limit) * span.as_millis().max(length) / length;
+        let allowed = u128::from(self.limit) * span.as_millis().div_ceil(length).max(1);
         Use {
             dimension: self.dimension,
             limit: self.limit,

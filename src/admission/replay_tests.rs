@@ -46,6 +46,14 @@ fn what_finds_no_room_waits_as_long_as_it_would_at_the_desk() {
 }
 
 #[test]
+fn a_window_that_has_only_begun_counts_as_one() {
+    // The second minute has one second; both are used alike.
+    let came = [past(0, 6), past(60_000, 6)];
+    let used = &replayed(small(), Manner::Waits, came).uses[0];
+    assert_eq!((used.mean_permille, used.busiest_permille), (100, 100));
+}
+
+#[test]
 fn who_has_no_gateway_is_turned_away_and_comes_again() {
     let came = [past(0, 10), past(0, 1), past(0, 9)];
     let replayed = replayed(small(), RETURNS, came);

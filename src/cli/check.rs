@@ -2,6 +2,7 @@
 
 use super::terminal::{config_error, say};
 use crate::config::{self, Env};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,11 +25,19 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     let exchange = &loaded.settings.exchange;
     let found = match loaded.place {
         None => "what the environment and this machine offer is taken at the start".to_owned(),
-        Some(_) => format!(
-            "{}, {}",
-            counted(exchange.providers.len(), "provider"),
-            counted(exchange.routes.len(), "route")
-        ),
+        Some(_) => {
+            // Accounts of one provider are settings of their own, and one section of the file.
+            let mut sections = BTreeSet::new();
+            for provider in &exchange.providers {
+                sections.insert(provider.name());
+            }
+            let (providers, accounts) = (sections.len(), exchange.providers.len());
+            let mut found = vec![counted(providers, "provider")];
+            found.extend((accounts > providers).then(|| counted(accounts, "account")));
+            found.extend((!exchange.groups.is_empty()).then(|| counted(exchange.groups.len(), "group")));
+            found.push(counted(exchange.routes.len(), "route"));
+            found.join(", ")
+        }
     };
     say(&format!("{}: ok, {found}", loaded.origin()));
     ExitCode::SUCCESS

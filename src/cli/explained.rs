@@ -1,5 +1,6 @@
 //! The story of an exchange as text for a person: one line an event, the time since it came at the left.
 
+use super::terminal::grouped;
 use crate::observe::{StatusExchange, StatusNext, StatusStep, StatusStory, StatusTokens};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -36,7 +37,8 @@ pub(super) fn list(exchanges: &[StatusExchange]) -> String {
     if exchanges.is_empty() {
         return "no exchange yet\n".to_owned();
     }
-    let ids = exchanges.iter().map(|exchange| exchange.id.as_str().len()).max().unwrap_or_default();
+    let ids = exchanges.iter().map(|exchange| exchange.id.as_str().len());
+    let ids = ids.fold("request id".len(), usize::max);
     let mut text = format!(
         "{:<ids$}  {:<11}  {:>9}  {:>9}  {:>8}  {:>9}  target\n",
         "request id", "state", "waited", "took", "attempts", "tokens"
@@ -210,19 +212,6 @@ fn time(us: u64) -> String {
     } else {
         format!("{} h {:02} m", seconds / 3_600, seconds % 3_600 / 60)
     }
-}
-
-/// `12345` as `12,345`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::time::Duration;
 
   tidegate plan --log yesterday.log --limits openai:tokens_per_minute=300000 --times 2
 
-The log is what `tidegate run` writes on standard error with `[log] format = \"json\"`, which it also does by itself
+The log is what `tidegate run` writes on standard error with `[log] format = \"json\"`, which it also does by itself \
 where that is no terminal. Each exchange comes when it came then, to the provider that it had then.")]
 pub(super) struct PlanArguments {
     /// The access log; `-` is standard input.
@@ -97,6 +97,15 @@ pub(super) fn run(arguments: &PlanArguments) -> ExitCode {
             lines(report.other_lines + report.bad_lines)
         ));
         return ExitCode::from(65);
+    }
+    for provider in arguments.limits.iter().filter_map(PlanLimits::provider) {
+        if !report.providers.contains_key(provider) {
+            let known: Vec<&str> = report.providers.keys().map(String::as_str).collect();
+            say(&format!(
+                "tidegate: {name}: no exchange with `{provider}`, whose limits were given; there is {}",
+                known.join(", ")
+            ));
+        }
     }
     let shown = if arguments.json { json(&question, &report) } else { table(&question, &report) };
     // Whoever reads may have gone, as `head` does.

@@ -1,5 +1,6 @@
 //! The report of a dry run, for a person and for a program.
 
+use super::terminal::grouped;
 use crate::daemon::{PlanQuestion, PlanReport, PlannedProvider};
 use crate::units::show_duration;
 use serde_json::{Value, json};
@@ -85,6 +86,7 @@ fn section(name: &str, planned: &PlannedProvider, goal: Option<Duration>) -> Vec
     if let Some(goal) = goal {
         let found = match planned.least {
             None => "not looked for: the log is too long to keep".to_owned(),
+            Some(None) if given.is_empty() => "without a limit nobody waits".to_owned(),
             Some(None) => "none found by scaling those given".to_owned(),
             Some(Some(least)) => listed(&least.given()),
         };
@@ -146,19 +148,6 @@ fn object(planned: &PlannedProvider) -> Value {
 fn listed(limits: &[(&'static str, u32)]) -> String {
     let one = |(name, limit): &(&str, u32)| format!("{name} = {}", grouped(u64::from(*limit)));
     limits.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-/// `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `0s`, `250ms`, `8.4s`, `1m30s`: no more digits than a person wants.

@@ -1,4 +1,4 @@
-//! Writing for people: to standard error, in colour where a terminal wants it.
+//! Writing for people: numbers as they read them, and standard error, in colour where a terminal wants it.
 
 use crate::config::{ConfigError, Env};
 use std::error::Error;
@@ -31,6 +31,19 @@ pub(super) fn with_causes(error: &dyn Error) -> String {
     while let Some(error) = cause {
         text.push_str(&format!(": {error}"));
         cause = error.source();
+    }
+    text
+}
+
+/// `12345` as `12,345`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
     }
     text
 }

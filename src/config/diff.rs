@@ -26,45 +26,9 @@ pub fn diff(old: &Settings, new: &Settings) -> Changes {
     let mut changes = Changes { restart_needed: restart_needed(old, new), summary: Vec::new() };
     let say = &mut changes.summary;
     let (was, is) = (&old.exchange, &new.exchange);
-    each(
-        &was.providers,
-        &is.providers,
-        |provider| provider.id.as_str(),
-        |name, pair| match pair {
-            Pair::Added => say.push(format!("provider {name}: added")),
-            Pair::Removed => say.push(format!("provider {name}: removed")),
-            Pair::Both(was, is) => {
-                let parts = provider_parts(was, is);
-                say.extend(parts.into_iter().map(|part| format!("provider {name}: {part} changed")));
-            }
-        },
-    );
-    each(
-        &was.groups,
-        &is.groups,
-        |group| group.name.as_str(),
-        |name, pair| match pair {
-            Pair::Added => say.push(format!("group {name}: added")),
-            Pair::Removed => say.push(format!("group {name}: removed")),
-            Pair::Both(was, is) => {
-                let parts = group_parts(was, is);
-                say.extend(parts.into_iter().map(|part| format!("group {name}: {part} changed")));
-            }
-        },
-    );
-    each(
-        &was.routes,
-        &is.routes,
-        |route| route.name.as_str(),
-        |name, pair| match pair {
-            Pair::Added => say.push(format!("route {name}: added")),
-            Pair::Removed => say.push(format!("route {name}: removed")),
-            Pair::Both(was, is) => {
-                let parts = route_parts(was, is);
-                say.extend(parts.into_iter().map(|part| format!("route {name}: {part} changed")));
-            }
-        },
-    );
+    say.extend(told("provider", &was.providers, &is.providers, |one| one.id.as_str(), provider_parts));
+    say.extend(told("group", &was.groups, &is.groups, |one| one.name.as_str(), group_parts));
+    say.extend(told("route", &was.routes, &is.routes, |one| one.name.as_str(), route_parts));
     let others = [
         ("default provider", was.default_provider != is.default_provider),
         ("queue", (was.queue, was.keepalive, &was.weights) != (is.queue, is.keepalive, &is.weights)),
@@ -132,29 +96,28 @@ fn named_changes<const N: usize>(parts: [(&'static str, bool); N]) -> Vec<&'stat
     parts.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
 }
 
-enum Pair<'a, T> {
-    Added,
-    Removed,
-    Both(&'a T, &'a T),
-}
-
-/// Pairs up what has the same name: first what was, in its order, then what is new.
-fn each<'a, T>(
-    old: &'a [T],
-    new: &'a [T],
+/// What became of each section of a kind, by its name: first of those that were, in their order, then of the new ones.
+fn told<T>(
+    kind: &str,
+    old: &[T],
+    new: &[T],
     name: impl Fn(&T) -> &str,
-    mut say: impl FnMut(&str, Pair<'a, T>),
-) {
-    let find = |list: &'a [T], wanted: &str| list.iter().find(|item| name(item) == wanted);
+    parts: impl Fn(&T, &T) -> Vec<&'static str>,
+) -> Vec<String> {
+    let find = |list: &[T], wanted: &T| list.iter().position(|one| name(one) == name(wanted));
+    let mut told = Vec::new();
     for was in old {
-        match find(new, name(was)) {
-            Some(is) => say(name(was), Pair::Both(was, is)),
-            None => say(name(was), Pair::Removed),
+        match find(new, was) {
+            Some(at) => {
+                let parts = parts(was, &new[at]);
+                told.extend(parts.into_iter().map(|part| format!("{kind} {}: {part} changed", name(was))));
+            }
+            None => told.push(format!("{kind} {}: removed", name(was))),
         }
     }
-    for is in new.iter().filter(|is| find(old, name(is)).is_none()) {
-        say(name(is), Pair::Added);
-    }
+    let added = new.iter().filter(|one| find(old, one).is_none());
+    told.extend(added.map(|one| format!("{kind} {}: added", name(one))));
+    told
 }
 
 #[cfg(test)]

@@ -51,6 +51,13 @@ pub struct PlanLimits {
     limits: Limits,
 }
 
+impl PlanLimits {
+    /// Of which provider; `None` of all.
+    pub fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+}
+
 /// Reads `tokens_per_minute=600000,requests_per_minute=500`, for one provider where `NAME:` stands before it.
 ///
 /// # Errors

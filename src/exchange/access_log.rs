@@ -3,7 +3,7 @@
 //! Written and read in one place, so that a replay of a log knows what was written. Invariant: names, numbers and
 //! hashes only; nothing of a body, a key or a user's name.
 
-use super::account::{Account, Ending};
+use super::bill::{Bill, Ending};
 use super::client::{Client, USUAL_WEIGHT};
 use super::{Fault, Request, Trace};
 use crate::admission::{Cost, Priority};
@@ -13,29 +13,29 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 /// An exchange whose answer had begun. Of `[truth, settled]` the second is what the provider charges for it.
-pub(super) fn served(account: &Account, ending: Ending, [truth, settled]: [Cost; 2], counted_there: bool) {
-    let now = account.gateway.clock.now();
-    let client = account.client.as_ref();
+pub(super) fn served(bill: &Bill, ending: Ending, [truth, settled]: [Cost; 2], counted_there: bool) {
+    let now = bill.gateway.clock.now();
+    let client = bill.client.as_ref();
     tracing::info!(
-        request_id = %account.id,
-        dialect = account.dialect.name(),
-        provider = %account.target.provider,
-        model = %account.target.model,
+        request_id = %bill.id,
+        dialect = bill.dialect.name(),
+        provider = %bill.target.provider,
+        model = %bill.target.model,
         client = client.map(tracing::field::display),
         client_key = client.and_then(Client::key),
         client_weight = client.and_then(Client::unusual_weight),
-        priority = account.priority.name(),
-        status = account.status,
+        priority = bill.priority.name(),
+        status = bill.status,
         ending = ending.name(),
-        stream = account.stream,
-        attempts = account.attempts,
-        queue_ms = millis(account.waited),
-        ttft_ms = account.first_byte.map(|first| millis(first.since(account.sent))),
-        total_ms = millis(now.since(account.arrived)),
-        tokens_estimated = account.estimate.total().0,
-        tokens_estimated_in = account.estimate.input.0,
-        tokens_reserved = account.held.total().0,
-        output_guessed = account.held.output_is_guess,
+        stream = bill.stream,
+        attempts = bill.attempts,
+        queue_ms = millis(bill.waited),
+        ttft_ms = bill.first_byte.map(|first| millis(first.since(bill.sent))),
+        total_ms = millis(now.since(bill.arrived)),
+        tokens_estimated = bill.estimate.total().0,
+        tokens_estimated_in = bill.estimate.input.0,
+        tokens_reserved = bill.held.total().0,
+        output_guessed = bill.held.output_is_guess,
         tokens_in = truth.input.0,
         tokens_out = truth.output.0,
         tokens_charged_in = settled.input.0,

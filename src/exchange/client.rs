@@ -1,6 +1,6 @@
 //! Whose call it is, for a fair queue: who pays, and which of its programs asks.
 //!
-//! Two levels. The group is the credential that came with the call; the flow, within it, is one session, user or
+//! Two levels. The payer is the credential that came with the call; the flow, within it, is one session, user or
 //! machine. Both leave here as hashes under a salt of this installation, because a key is a secret and a user's name
 //! is personal: nobody who reads a log can try names against it. Refuses to know whether anybody may do anything.
 //! Invariant: the same words under the same salt give the same id, over restarts too.
@@ -45,13 +45,13 @@ impl Salt {
         Salt([0, 1].map(|part: u64| RandomState::new().hash_one(part)))
     }
 
-    /// The id of these words, as a thing of this kind within `group`.
-    fn id(self, kind: Kind, group: u64, words: &[u8]) -> u64 {
+    /// The id of these words, as a thing of this kind within `payer`.
+    fn id(self, kind: Kind, payer: u64, words: &[u8]) -> u64 {
         #[expect(deprecated, reason = "the hasher that takes its place may change with the compiler")]
         let mut hasher = std::hash::SipHasher::new_with_keys(self.0[0], self.0[1]);
         hasher.write(kind.name().as_bytes());
         hasher.write(&[0]);
-        hasher.write(&group.to_le_bytes());
+        hasher.write(&payer.to_le_bytes());
         hasher.write(words);
         hasher.finish()
     }
@@ -232,22 +232,22 @@ mod tests {
     }
 
     #[test]
-    fn one_key_is_one_group_whichever_way_it_comes() {
-        let group = |pairs: &[(&str, &str)], query: Option<&str>| {
+    fn one_key_is_one_payer_whichever_way_it_comes() {
+        let payer = |pairs: &[(&str, &str)], query: Option<&str>| {
             let headers = headers(pairs);
             let signs = Signs { headers: &headers, query, user: None, peer: Some(PEER) };
             Client::of(signs, SALT, &BTreeMap::new()).share().group
         };
-        let bearer = group(&[("authorization", "Bearer sk-1")], None);
+        let bearer = payer(&[("authorization", "Bearer sk-1")], None);
         assert_ne!(bearer, 0);
         for name in KEYS {
-            assert_eq!(group(&[(name, "sk-1")], None), bearer, "{name}");
+            assert_eq!(payer(&[(name, "sk-1")], None), bearer, "{name}");
         }
-        assert_eq!(group(&[("authorization", "bearer  sk-1")], Some("key=other")), bearer);
-        assert_eq!(group(&[], Some("alt=sse&key=sk-1")), bearer);
-        assert_ne!(group(&[], Some("key=sk-2")), bearer);
-        assert_eq!(group(&[("authorization", "Bearer ")], None), 0);
-        assert_eq!(group(&[], Some("alt=sse")), 0);
+        assert_eq!(payer(&[("authorization", "bearer  sk-1")], Some("key=other")), bearer);
+        assert_eq!(payer(&[], Some("alt=sse&key=sk-1")), bearer);
+        assert_ne!(payer(&[], Some("key=sk-2")), bearer);
+        assert_eq!(payer(&[("authorization", "Bearer ")], None), 0);
+        assert_eq!(payer(&[], Some("alt=sse")), 0);
     }
 
     #[test]

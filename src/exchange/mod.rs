@@ -5,12 +5,12 @@
 //! meet. Refuses to know sockets of clients, routes of the server, and where settings come from.
 
 mod access_log;
-mod account;
 mod affinity;
 mod answer;
 mod appraise;
 mod attempt;
 mod beginning;
+mod bill;
 mod client;
 mod count;
 mod day;
@@ -64,10 +64,10 @@ use crate::observe::StatusStep;
 use crate::routing::{Next, Outcome};
 use crate::units::Moment;
 use crate::wire::{Call, Framing};
-use account::Account;
 use appraise::Appraised;
 use attempt::{Attempted, Sendable, attempt};
 use beginning::{Begun, BegunKind, Failed, Spent};
+use bill::Bill;
 use bytes::Bytes;
 use http::HeaderMap;
 use kept::Wish;
@@ -156,9 +156,9 @@ impl Gateway {
                     self.told(call.dialect, &begun, trace);
                     course.served_by(self, &live, reservation.target());
                     let counting = live.counting(&reservation.target().provider);
-                    let account = self.open_account(request, counting, &begun, reservation, trace);
+                    let bill = self.open_bill(request, counting, &begun, reservation, trace);
                     let hide_usage = hides_usage(&call, &begun);
-                    return Ok(answer_with(*begun, account, hide_usage, request.asked.framing, trace));
+                    return Ok(answer_with(*begun, bill, hide_usage, request.asked.framing, trace));
                 }
                 Attempted::FellSick => {
                     trace.was_not_asked(asked_before, "its breaker has opened");
@@ -265,15 +265,15 @@ impl Gateway {
         }
     }
 
-    fn open_account(
+    fn open_bill(
         self: &Arc<Self>,
         request: &Request,
         counting: Counting,
         begun: &Begun,
         reservation: Reservation,
         trace: &Trace,
-    ) -> Account {
-        Account {
+    ) -> Bill {
+        Bill {
             gateway: Arc::clone(self),
             telling: trace.telling.clone(),
             id: request.id.clone(),
@@ -305,11 +305,11 @@ fn hides_usage(call: &Call, begun: &Begun) -> bool {
     asked_for && !call.wants_usage && begun.translated_from.is_none()
 }
 
-fn answer_with(begun: Begun, account: Account, hide_usage: bool, framing: Framing, trace: &Trace) -> Answer {
+fn answer_with(begun: Begun, bill: Bill, hide_usage: bool, framing: Framing, trace: &Trace) -> Answer {
     let mut answer = Answer::new(AnswerBody::whole(Bytes::new()));
     *answer.status_mut() = begun.status;
     *answer.headers_mut() = headers::begun(&begun, trace);
-    *answer.body_mut() = AnswerBody::Relayed(Box::new(Relay::new(begun, account, hide_usage, framing)));
+    *answer.body_mut() = AnswerBody::Relayed(Box::new(Relay::new(begun, bill, hide_usage, framing)));
     answer
 }
 

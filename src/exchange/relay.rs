@@ -2,10 +2,10 @@
 //!
 //! Bytes go on as they come, whole events at a time; nothing is held beyond one event. Invariant: a
 //! stream that breaks off ends in an error event, a plain body that breaks off breaks the connection:
-//! neither ever looks complete. When the relay is dropped its account is closed, however it ended.
+//! neither ever looks complete. When the relay is dropped its bill is closed, however it ended.
 
-use super::account::{Account, Ending};
 use super::beginning::{Begun, BegunKind, EVENT_MAX, see};
+use super::bill::{Bill, Ending};
 use super::interpreter::Interpreter;
 use crate::admission::Cost;
 use crate::clock::Clock;
@@ -44,7 +44,7 @@ const GATHERED_FOR: Duration = Duration::from_secs(1);
 pub struct Relay {
     body: ReplyBody,
     shape: Shape,
-    account: Account,
+    bill: Bill,
     ready: VecDeque<Bytes>,
     over: bool,
     /// What is told behind what is ready, once that has gone out.
@@ -91,12 +91,12 @@ struct Events {
 
 impl Relay {
     /// Relays what has begun.
-    pub(super) fn new(begun: Begun, mut account: Account, hide_usage: bool, framing: Framing) -> Relay {
+    pub(super) fn new(begun: Begun, mut bill: Bill, hide_usage: bool, framing: Framing) -> Relay {
         let mut ready = VecDeque::new();
         let shape = match begun.kind {
             BegunKind::Translated { bytes, usage } => {
-                account.first_byte();
-                account.close(Ending::Complete, usage);
+                bill.first_byte();
+                bill.close(Ending::Complete, usage);
                 ready.push_back(bytes);
                 Shape::Whole
             }
@@ -104,13 +104,13 @@ impl Relay {
                 let expected = content_length(&begun.headers);
                 if expected == Some(0) || begun.status == StatusCode::NO_CONTENT {
                     // Nobody will ask for a body that is known to be empty.
-                    account.close(Ending::Complete, None);
+                    bill.close(Ending::Complete, None);
                 }
                 Shape::Plain { scan: UsageScan::new(dialect), expected }
             }
             BegunKind::Events { decoder, tally, read, interpreter } => {
                 // The first event has come already, or the answer would not have begun.
-                account.first_byte();
+                bill.first_byte();
                 // What is translated comes as events, however the client's are told apart.
                 let framing = if interpreter.is_some() { Framing::Sse } else { framing };
                 let mut events = Events {
@@ -118,7 +118,7 @@ impl Relay {
                     framing,
                     tally,
                     interpreter,
-                    dialect: account.dialect,
+                    dialect: bill.dialect,
                     hide_usage,
                     mid_event: false,
                 };
@@ -130,7 +130,7 @@ impl Relay {
         let mut relay = Relay {
             body: begun.body,
             shape,
-            account,
+            bill,
             ready,
             over,
             failure: None,
@@ -143,7 +143,7 @@ impl Relay {
 
     /// What it took, once that is known.
     pub(super) fn used(&self) -> Option<Tokens> {
-        self.account.used.map(Cost::total)
+        self.bill.used.map(Cost::total)
     }
 
     /// Tells at the end of a stream what it took. `false` if this is no stream.
@@ -161,14 +161,14 @@ impl Relay {
     pub(super) async fn gather(&mut self, clock: Clock, room: &Arc<Semaphore>) {
         let Shape::Plain { expected, .. } = &self.shape else { return };
         let is_short = expected.is_none_or(|bytes| bytes <= GATHERED_BYTES_MAX as u64);
-        if !is_short || self.account.used.is_some() {
+        if !is_short || self.bill.used.is_some() {
             return;
         }
         let Ok(permit) = Arc::clone(room).try_acquire_owned() else { return };
         self.gathered = Some(permit);
         let until = clock.now() + GATHERED_FOR;
         let mut bytes = 0;
-        while !self.over && self.account.used.is_none() && bytes <= GATHERED_BYTES_MAX {
+        while !self.over && self.bill.used.is_none() && bytes <= GATHERED_BYTES_MAX {
             let came = tokio::select! {
                 biased;
                 came = self.body.next() => came,
@@ -189,7 +189,7 @@ impl Relay {
 
     /// Takes what has arrived.
     fn arrive(&mut self, chunk: Bytes) {
-        self.account.first_byte();
+        self.bill.first_byte();
         match &mut self.shape {
             Shape::Plain { scan, expected } => {
                 scan.feed(&chunk);
@@ -197,7 +197,7 @@ impl Relay {
                     *expected = expected.saturating_sub(chunk.len() as u64);
                     if *expected == 0 {
                         // Nobody asks for more once the announced length has gone out.
-                        self.account.close(Ending::Complete, scan.usage());
+                        self.bill.close(Ending::Complete, scan.usage());
                     }
                 }
                 self.ready.push_back(chunk);
@@ -222,10 +222,10 @@ impl Relay {
             self.ready.extend(events.shown(&frame, seen));
         }
         events.decoder = Some(decoder);
-        self.account.counted(events.tally.output());
+        self.bill.counted(events.tally.output());
         if events.tally.done() {
             // Many clients hang up here and never ask for the end of the body.
-            self.account.close(events.ending(), events.tally.usage());
+            self.bill.close(events.ending(), events.tally.usage());
         }
     }
 
@@ -235,13 +235,13 @@ impl Relay {
         match &mut self.shape {
             Shape::Plain { scan, .. } => {
                 let ending = if failure.is_none() { Ending::Complete } else { Ending::BrokeOff };
-                self.account.close(ending, scan.usage());
+                self.bill.close(ending, scan.usage());
                 failure
             }
             Shape::Events(events) => {
                 let (last, ending) = events.end(failure.is_none());
                 self.ready.extend(last);
-                self.account.close(ending, events.tally.usage());
+                self.bill.close(ending, events.tally.usage());
                 None
             }
             Shape::Whole => None,
@@ -372,6 +372,6 @@ impl Drop for Relay {
             Shape::Events(events) => events.tally.usage(),
             Shape::Whole => None,
         };
-        self.account.close(Ending::ClientLeft, usage);
+        self.bill.close(Ending::ClientLeft, usage);
     }
 }

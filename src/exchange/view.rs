@@ -92,8 +92,6 @@ impl Gateway {
             let provider = || ("provider", provider.to_owned());
             if !view.is_pool {
                 metrics.reservations_open.get_or_create(&[provider()]).set(f64::from(view.open));
-                let permille = self.learned.permille(&ProviderId::from(view.budget.as_str()));
-                metrics.estimate_correction.get_or_create(&[provider()]).set(as_f64(permille) / 1_000.0);
             }
             for Level { dimension, level, known, used_elsewhere, .. } in &view.levels {
                 let family = if dimension.counts_requests() {
@@ -136,6 +134,11 @@ impl Gateway {
         metrics.breaker_state.clear();
         let live = self.live.load();
         self.refresh_budgets(&live);
+        for provider in &live.settings.providers {
+            let permille = self.learned.permille(&provider.id);
+            let labels = [("provider", provider.id.to_string())];
+            metrics.estimate_correction.get_or_create(&labels).set(as_f64(permille) / 1_000.0);
+        }
         for (target, status) in self.health.breakers() {
             // A client may name any model; only those that stand in the settings become a label.
             let model = if live.names(&target) { target.model.as_str() } else { OTHER_MODEL };

@@ -196,5 +196,7 @@ async fn members_of_a_group_draw_on_one_limit() {
     let line =
         "tidegate_bucket_available_requests{provider=\"group:shared\",model=\"\",limit=\"requests_per_day\"}";
     assert!(world.metric(line).await < 1.0);
-    assert!(world.get("/metrics").await.text().await.unwrap().contains(line));
+    let metrics = world.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains(line));
+    assert!(!metrics.contains("estimate_correction_ratio{provider=\"group:"), "a group counts nothing");
 }

@@ -1,4 +1,4 @@
-//! The account of one exchange whose answer has begun: what it holds, what was counted, how it ended.
+//! The bill of one exchange whose answer has begun: what it holds, what was counted, how it ended.
 //!
 //! Invariant: closed exactly once; the first ending counts.
 
@@ -41,9 +41,9 @@ impl Ending {
     }
 }
 
-/// An open account.
+/// An open bill.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct Bill {
     pub(super) gateway: Arc<Gateway>,
     pub(super) telling: Telling,
     pub(super) id: RequestId,
@@ -69,13 +69,13 @@ pub(super) struct Account {
     /// What was held when the request was sent. The reservation may hold more by now, for output that came beyond
     /// it, and that was never charged ahead.
     pub(super) held: Cost,
-    /// The truth, once the account is closed.
+    /// The truth, once the bill is closed.
     pub(super) used: Option<Cost>,
-    /// Taken when the account is closed.
+    /// Taken when the bill is closed.
     pub(super) reservation: Option<Reservation>,
 }
 
-impl Account {
+impl Bill {
     /// The first byte of the body has come.
     pub(super) fn first_byte(&mut self) {
         if self.first_byte.is_none() {
