@@ -139,7 +139,7 @@ impl World {
                 },
                 priority: Priority::ALL[self.random.usize(0..3)],
                 share: Share {
-                    group: self.random.u64(0..3),
+                    payer: self.random.u64(0..3),
                     flow: self.random.u64(0..4),
                     weight: self.random.u32(0..3) * 1_000,
                 },

@@ -100,7 +100,7 @@ impl Gate {
                 open_from: entered,
             }],
             priority,
-            share: Share { group: client as u64, ..Share::default() },
+            share: Share { payer: client as u64, ..Share::default() },
             entered,
             turn: self.turns.remove(&(client, entered)),
             deadline: entered + self.queue.max_wait,

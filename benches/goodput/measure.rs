@@ -109,9 +109,11 @@ impl fmt::Display for Measured {
             match index {
                 0 => write!(
                     f,
-                    "{:<46}{:>5.1} %{:>10.1}{:>8}",
+                    "{:<46}{:>5.1} {}{:>10.1}{:>8}",
                     self.scenario.title(),
                     100.0 * self.used(),
+                    // More than there was cannot have been used, and was measured wrongly.
+                    if self.is_possible() { "%" } else { "?" },
                     self.limited(),
                     self.errors()
                 )?,

@@ -28,7 +28,7 @@ fn ask(client: u64, accounts: &[&str], tokens: u64, now: Moment) -> Ask {
     Ask {
         choices: accounts.iter().map(choice).collect(),
         priority: Priority::Normal,
-        share: Share { group: client, ..Share::default() },
+        share: Share { payer: client, ..Share::default() },
         entered: now,
         turn: None,
         deadline: now + Duration::from_secs(600),

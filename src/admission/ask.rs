@@ -49,7 +49,7 @@ pub struct Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share {
     /// The payer, who is owed the share.
-    pub group: u64,
+    pub payer: u64,
     /// Which of its programs this is. Those of one payer divide its share among them.
     pub flow: u64,
     /// How large the share is, in thousandths of the usual one; 0 counts as 1.
@@ -58,7 +58,7 @@ pub struct Share {
 
 impl Default for Share {
     fn default() -> Self {
-        Share { group: 0, flow: 0, weight: 1_000 }
+        Share { payer: 0, flow: 0, weight: 1_000 }
     }
 }
 

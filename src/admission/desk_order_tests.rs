@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 pub(super) fn of(group: u64, ask: Ask) -> Ask {
-    Ask { share: Share { group, ..Share::default() }, ..ask }
+    Ask { share: Share { payer: group, ..Share::default() }, ..ask }
 }
 
 /// An ask for one model of provider `a`, which may draw on groups too.

@@ -55,7 +55,7 @@ impl Fair {
     pub(super) fn enter(&mut self, share: Share, tokens: Tokens) -> Tag {
         let crowded = !self.waiting.is_empty();
         self.wait(share);
-        let programs = self.programs.get(&share.group).copied().unwrap_or(1);
+        let programs = self.programs.get(&share.payer).copied().unwrap_or(1);
         let tokens = u128::from(tokens.0.min(TOKENS_MAX) + CALL);
         let size = tokens * u128::from(programs) * PARTS / u128::from(share.weight.max(1));
         let size = u64::try_from(size).unwrap_or(u64::MAX);
@@ -83,25 +83,25 @@ impl Fair {
 
     /// One more call of this client waits, which has its turn already.
     pub(super) fn wait(&mut self, share: Share) {
-        let calls = self.waiting.entry((share.group, share.flow)).or_insert(0);
+        let calls = self.waiting.entry((share.payer, share.flow)).or_insert(0);
         *calls += 1;
         if *calls == 1 {
-            *self.programs.entry(share.group).or_insert(0) += 1;
+            *self.programs.entry(share.payer).or_insert(0) += 1;
         }
     }
 
     /// One call of this client waits no more.
     pub(super) fn leave(&mut self, share: Share) {
-        let Some(calls) = self.waiting.get_mut(&(share.group, share.flow)) else { return };
+        let Some(calls) = self.waiting.get_mut(&(share.payer, share.flow)) else { return };
         *calls -= 1;
         if *calls > 0 {
             return;
         }
-        self.waiting.remove(&(share.group, share.flow));
-        if let Some(programs) = self.programs.get_mut(&share.group) {
+        self.waiting.remove(&(share.payer, share.flow));
+        if let Some(programs) = self.programs.get_mut(&share.payer) {
             *programs -= 1;
             if *programs == 0 {
-                self.programs.remove(&share.group);
+                self.programs.remove(&share.payer);
             }
         }
     }
@@ -133,7 +133,7 @@ impl Fair {
 
 /// Programs of one payer share its weight, but each has its own tag: one with many calls does not hold the others up.
 fn key(share: Share) -> u64 {
-    share.group.rotate_left(32) ^ share.flow
+    share.payer.rotate_left(32) ^ share.flow
 }
 
 #[cfg(test)]

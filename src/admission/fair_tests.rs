@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn share(group: u64, flow: u64, weight: u32) -> Share {
-    Share { group, flow, weight }
+    Share { payer: group, flow, weight }
 }
 
 /// Clients that always have a call waiting, each of its size: who is served, in order.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Those who have moved up a class are served there as one more client of the usual weight: neither can the class
 /// starve them, nor can they, of whom there may be many, starve it.
-const AGED: Share = Share { group: u64::MAX, flow: u64::MAX, weight: 1_000 };
+const AGED: Share = Share { payer: u64::MAX, flow: u64::MAX, weight: 1_000 };
 
 /// What the waiters of a lane may draw on, choice by choice.
 type LaneKey = Arc<[Arc<Draws>]>;

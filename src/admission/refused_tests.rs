@@ -97,8 +97,10 @@ fn a_pace_that_is_far_too_high_is_measured_anew_in_a_second() {
     let mut pool = pool();
     let calls: Vec<Taken> = (0..61).map(|_| take(&mut pool, 100, 0.0)).collect();
     refuse(&mut pool, calls.into_iter().last().expect("some"), short(0.0), None, 0.0);
-    take(&mut pool, 100, 10.0);
-    let second = take(&mut pool, 100, 20.0);
+    for second in 1..10 {
+        take(&mut pool, 190, f64::from(second) * 2.0);
+    }
+    let second = take(&mut pool, 190, 20.0);
     refuse(&mut pool, second, short(20.0), None, 20.0);
     let sure = pool.views(at(20.0)).next().expect("it was found").limit;
     // From here on one call of ten passes every fifth of a second, 3,000 a minute at most.

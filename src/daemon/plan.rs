@@ -340,7 +340,7 @@ fn past(at: Moment, logged: &Logged) -> Past {
         lasted: logged.served.then(|| logged.total.saturating_sub(logged.queued)),
         priority: logged.priority,
         share: Share {
-            group: hashed(&logged.client_key),
+            payer: hashed(&logged.client_key),
             flow: hashed(&logged.client),
             weight: logged.weight,
         },

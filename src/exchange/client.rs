@@ -130,7 +130,7 @@ impl Client {
 
     /// What the desk needs to know.
     pub(super) fn share(&self) -> Share {
-        Share { group: self.key.unwrap_or_default(), flow: self.id, weight: self.weight }
+        Share { payer: self.key.unwrap_or_default(), flow: self.id, weight: self.weight }
     }
 
     /// The weight, where it is not the usual one.
@@ -236,7 +236,7 @@ mod tests {
         let payer = |pairs: &[(&str, &str)], query: Option<&str>| {
             let headers = headers(pairs);
             let signs = Signs { headers: &headers, query, user: None, peer: Some(PEER) };
-            Client::of(signs, SALT, &BTreeMap::new()).share().group
+            Client::of(signs, SALT, &BTreeMap::new()).share().payer
         };
         let bearer = payer(&[("authorization", "Bearer sk-1")], None);
         assert_ne!(bearer, 0);
