@@ -108,9 +108,11 @@ fn a_pace_that_is_far_too_high_is_measured_anew_in_a_second() {
     for _ in 0..8 {
         now += 0.2;
         take(&mut pool, 10, now);
-        let refused = take(&mut pool, 10, now);
+        // There is no room for a second one as soon as the pace is right.
+        let Some(refused) = pool.take(cost(10), at(now)) else { break };
         refuse(&mut pool, refused, short(now), None, now);
     }
+    assert!(now < 21.5, "it took until {now}");
     let limit = pool.views(at(now)).next().expect("it was found").limit;
     assert!(limit < sure * 2 / 3, "{limit} after {sure}");
 }
