@@ -3,7 +3,9 @@
 use super::*;
 use crate::admission::budget::{Ahead, Cost, Dimension, Room};
 use crate::admission::gauge::{Known, Level};
+use crate::admission::heard::{Meaning, Shortage};
 use crate::admission::limits::Limits;
+use crate::admission::strict::{Kind, Strict};
 use crate::units::Tokens;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -283,4 +285,59 @@ proptest! {
         let farthest = drift(limit, 1_000, &steps);
         prop_assert!(farthest <= 1_000, "{farthest}");
     }
+}
+
+/// Ours asks for all there is, in calls of 50 tokens that are answered at once; another program takes as much a second as
+/// `others` says. Tells what ours was admitted, and how often each was refused, minute by minute.
+fn beside(others: impl Fn(u64) -> u64) -> Vec<(f64, u32, u32)> {
+    let (mut pool, mut provider) = (pool(), Strict::full(Kind::Steady, 6_000.0));
+    // More than ours takes at once, or the other would never be let in.
+    provider.change(-4_000.0, at(0.0));
+    let mut minutes = vec![(0.0, 0, 0); 12];
+    for tick in 0..7_200_u64 {
+        let now = at(tick as f64 / 10.0);
+        let minute = &mut minutes[usize::try_from(tick / 600).expect("twelve minutes")];
+        if tick % 10 == 0 && provider.admit(others(tick / 10) as f64, now).is_err() {
+            minute.2 += 1;
+        }
+        while let Some(mut taken) = pool.take(cost(50), now) {
+            match provider.admit(50.0, now) {
+                Ok(()) => {
+                    minute.0 += 50.0;
+                    let left = provider.left(now).floor();
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "a bucket's level"
+                    )]
+                    pool.hear(&taken, &[tokens(6_000, left as u64)], now);
+                    pool.close();
+                }
+                Err(wait) => {
+                    minute.1 += 1;
+                    pool.correct(&mut taken, Cost::default(), now);
+                    pool.close();
+                    let until = now + wait;
+                    let shortage = Shortage { meaning: Meaning::Minute, until, dimension: None, limit: None };
+                    pool.refused(&taken, &shortage, None, now);
+                }
+            }
+        }
+    }
+    minutes
+}
+
+#[test]
+fn others_on_the_account_are_left_what_they_take_and_no_more_than_half() {
+    let third = beside(|_| 33);
+    for (ours, refused, theirs) in &third[1..] {
+        assert!(*ours >= 3_700.0 && *refused <= 1 && *theirs <= 1, "{third:?}");
+    }
+    let greedy = beside(|_| 90);
+    for (ours, ..) in &greedy[1..] {
+        assert!(*ours >= 2_700.0, "half of it stays ours: {greedy:?}");
+    }
+    let gone = beside(|second| if second < 240 { 33 } else { 0 });
+    let (ours, ..) = gone[10];
+    assert!(ours >= 5_800.0, "what was yielded comes back: {gone:?}");
 }
