@@ -322,8 +322,8 @@ impl Desk {
     }
 
     /// Goes once through the queue in order: grants, refuses, and finds out when to look again. Tells that, and
-    /// whether anything was decided. A lane whose head
-    /// can get nothing is gone through no further, unless the time of somebody who is not met yet is over.
+    /// whether anything was decided. A lane whose head can get nothing is gone through no further, unless the time of
+    /// somebody who is not met yet is over.
     fn pass(&mut self, now: Moment) -> (Option<Moment>, bool) {
         let mut wakeup: Option<Moment> = None;
         let decided = self.effects.len();

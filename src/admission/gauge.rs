@@ -272,7 +272,11 @@ impl Gauge {
         let (level, rate) = (bucket.level(now), bucket.rate());
         let (limit, least) = match &mut self.source {
             Source::Configured => return true,
-            Source::Said(said) => return now.since(said.at) < FORGOTTEN_AFTER,
+            Source::Said(said) => {
+                let is_kept = now.since(said.at) < FORGOTTEN_AFTER;
+                self.keep_pace(slices, now);
+                return is_kept;
+            }
             Source::Found(found) => {
                 let held_back = level.saturating_mul(2) < rate.burst.get().into();
                 found.note_take(self.dimension.weigh(cost), order, held_back, now);

@@ -236,6 +236,12 @@ impl Gauge {
     pub(super) fn taken_elsewhere(&mut self, more: f64, slices: Slices, now: Moment) {
         let (Meter::Bucket(bucket), Source::Said(said)) = (&mut self.meter, &mut self.source) else { return };
         said.reckon(more, bucket.rate().limit, now);
+        self.keep_pace(slices, now);
+    }
+
+    /// Sets the pace by what others take now. Where the provider says nothing more, that is forgotten.
+    pub(super) fn keep_pace(&mut self, slices: Slices, now: Moment) {
+        let (Meter::Bucket(bucket), Source::Said(said)) = (&mut self.meter, &self.source) else { return };
         let pace = paced(said, now);
         if let Some(pace) = pace.filter(|pace| is_worth_it(bucket.rate().limit, *pace)) {
             let Rate { burst, .. } = self.dimension.rate_of(said.limit, slices);

@@ -341,3 +341,25 @@ fn others_on_the_account_are_left_what_they_take_and_no_more_than_half() {
     let (ours, ..) = gone[10];
     assert!(ours >= 5_800.0, "what was yielded comes back: {gone:?}");
 }
+
+#[test]
+fn what_was_yielded_comes_back_where_the_provider_says_nothing_more() {
+    let mut pool = pool();
+    let first = take(&mut pool, 100, at(0.0));
+    pool.hear(&first, &[tokens(6_000, 6_000)], at(0.0));
+    // Refusals alone, one after the other while there is room by our count.
+    for second in 1..=5 {
+        let now = at(f64::from(second) * 5.0);
+        let mut taken = take(&mut pool, 50, now);
+        pool.correct(&mut taken, Cost::default(), now);
+        pool.close();
+        let shortage = Shortage { meaning: Meaning::Minute, until: now, dimension: None, limit: None };
+        pool.refused(&taken, &shortage, None, now);
+    }
+    let admitted = |pool: &mut Budget, from: u32| {
+        let ticks = (from * 10..(from + 60) * 10).map(|tick| at(f64::from(tick) / 10.0));
+        ticks.map(|now| (0..).take_while(|_| pool.take(cost(5), now).is_some()).count() * 5).sum::<usize>()
+    };
+    let (soon, later) = (admitted(&mut pool, 26), admitted(&mut pool, 86));
+    assert!(soon < 5_700 && (5_900..=6_100).contains(&later), "{soon} in a minute, then {later}");
+}
